@@ -1,0 +1,168 @@
+"""Loads training pairs and NanoBEIR-layout collections, once per process."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset, get_dataset_split_names, load_dataset
+
+from evaluators.errors import InputError
+from evaluators.retrieval import Options, TestOptions, TrainOptions
+
+_FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+_HUB_ID = r"[\w.-]+/[\w.-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One retrieval task: texts by id, and the ids of the relevant documents of each query."""
+
+    task: str
+    queries: dict[str, str]
+    corpus: dict[str, str]
+    relevant: dict[str, set[str]]
+
+
+def locate(source: str, folder: Path, key: str) -> str:
+    """The hub id or absolute local path that `source` means; `key` names it in errors.
+
+    What exists below `folder`, or is written like a path, is local; the rest is a hub id.
+
+    Raises:
+        InputError: a local path does not exist, or `source` is neither path nor hub id.
+    """
+    path = Path(folder, Path(source).expanduser())
+    if path.exists():
+        return str(path.resolve())
+    if source.startswith((".", "/", "~")) or not re.fullmatch(_HUB_ID, source):
+        message = f"{key}: no such file or folder: {path}"
+        raise InputError(message)
+    return source
+
+
+def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Dataset:
+    """Columns `anchor`, `positive`, `negative_1`, ... with one text each, in this order.
+
+    Raises:
+        InputError: the data cannot be loaded, lacks a column, or cannot fill one batch.
+    """
+    data = _load_training(train, locate(train.data, folder, "evaluator.train.data"))
+    columns = {train.anchor: "anchor", train.positive: "positive"}
+    columns |= {name: f"negative_{i}" for i, name in enumerate(train.negatives, 1)}
+    if missing := [name for name in columns if name not in data.column_names]:
+        found = ", ".join(data.column_names)
+        message = f"{train.data} has no column {missing[0]!r}: its columns are {found}"
+        raise InputError(message)
+    if len(columns) != 2 + len(train.negatives):
+        message = "evaluator.train: anchor, positive and negatives must be different columns"
+        raise InputError(message)
+    data = data.select_columns(list(columns)).rename_columns(columns)
+    for name in data.column_names:
+        if not all(isinstance(text, str) and text for text in data[name]):
+            message = f"{train.data}: column of {name!r} must hold a non-empty text in every row"
+            raise InputError(message)
+    if len(data) < options.batch_size:
+        message = (
+            f"{train.data} ({train.split}) has {len(data)} rows, too few for one batch of "
+            f"{options.batch_size}: lower evaluator.batch_size"
+        )
+        raise InputError(message)
+    return data
+
+
+def _load_training(train: TrainOptions, source: str) -> Dataset:
+    """The split that `train` names, from the hub or from a local file."""
+    try:
+        if not Path(source).is_file():
+            return load_dataset(source, train.config, split=train.split, revision=train.revision)
+        suffix = Path(source).suffix.lower()
+        if suffix not in _FORMATS:
+            message = f"{source}: training data is read from {', '.join(_FORMATS)}"
+            raise InputError(message)
+        return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
+    except InputError:
+        raise
+    except Exception as error:  # the library raises whatever its parts raise
+        message = f"cannot load training data {train.data} ({train.split}): {_first_line(error)}"
+        raise InputError(message) from error
+
+
+def collections(test: TestOptions, folder: Path) -> list[Collection]:
+    """The collections that `test` names, in its order.
+
+    Queries and documents without text are left out, as NanoBEIR's own evaluator does.
+
+    Raises:
+        InputError: the data cannot be loaded, or has no such task.
+    """
+    source = locate(test.data, folder, "evaluator.test.data")
+    try:
+        splits = get_dataset_split_names(source, "queries", revision=test.revision)
+    except Exception as error:  # the library raises whatever its parts raise
+        message = (
+            f"{test.data} is not in NanoBEIR layout (configs corpus, queries, qrels; "
+            f"one split per task): {_first_line(error)}"
+        )
+        raise InputError(message) from error
+    if unknown := [task for task in test.tasks if task not in splits]:
+        message = f"{test.data} has no task {unknown[0]!r}: it has {', '.join(splits)}"
+        raise InputError(message)
+    return [_collection(source, task, test) for task in test.tasks or splits]
+
+
+def _collection(source: str, task: str, test: TestOptions) -> Collection:
+    """One task of `source`."""
+
+    def rows(config: str, *columns: str) -> list[tuple[str, str]]:
+        try:
+            split = load_dataset(source, config, split=task, revision=test.revision)
+            return list(zip(*(split[name] for name in columns), strict=True))
+        except Exception as error:  # the library raises whatever its parts raise
+            message = f"cannot load {config} of task {task} from {test.data}: {_first_line(error)}"
+            raise InputError(message) from error
+
+    relevant: dict[str, set[str]] = {}
+    for query, documents in rows("qrels", "query-id", "corpus-id"):
+        ids = [documents] if isinstance(documents, str) else documents
+        relevant.setdefault(query, set()).update(ids)
+    return Collection(
+        task,
+        {name: text for name, text in rows("queries", "_id", "text") if text},
+        {name: text for name, text in rows("corpus", "_id", "text") if text},
+        relevant,
+    )
+
+
+def fingerprint_pairs(data: Dataset) -> str:
+    """SHA-256 over all texts of `data`, in order."""
+    return _digest(text for row in data.iter(batch_size=1024) for texts in row.values() for text in texts)
+
+
+def fingerprint_collections(found: Iterable[Collection]) -> str:
+    """SHA-256 over all texts and judgments of the collections."""
+
+    def texts() -> Iterable[str]:
+        for collection in found:
+            yield collection.task
+            for part in (collection.queries, collection.corpus):
+                for name, text in part.items():
+                    yield from (name, text)
+            for name, ids in sorted(collection.relevant.items()):
+                yield from (name, *sorted(ids))
+
+    return _digest(texts())
+
+
+def _digest(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        encoded = text.encode()
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -1,0 +1,237 @@
+"""One trial, top to bottom: cut, fine-tune, score."""
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import datasets
+import torch
+import transformers
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+
+from evaluators._options import BaseOptions
+from evaluators._types import Context, Description, Outcome, Progress, TaskScore, silent
+from evaluators.errors import InputError, TrialFailure
+from evaluators.retrieval import Options, data, device, export
+from evaluators.retrieval.finetune import CACHED, finetune
+from evaluators.retrieval.scoring import QueryNDCG
+from evaluators.retrieval.surgery import Encoder
+
+_LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalEvaluator:
+    """Everything that is loaded once per process and shared by its trials."""
+
+    options: Options
+    base: BaseOptions
+    description: Description
+    encoder: Encoder
+    shell: Transformer
+    """The base's tokenizer and settings; its model is replaced by the cut one, trial by trial."""
+    pairs: Dataset | None
+    tasks: tuple[QueryNDCG, ...]
+    device: str
+
+    @classmethod
+    def create(cls, options: Options, base: BaseOptions, context: Context) -> "RetrievalEvaluator":
+        """Load base, training pairs and collections.
+
+        Raises:
+            InputError: one of them cannot be loaded or used.
+        """
+        _quiet()
+        chosen = device.claim(context.device)
+        shell = _load_base(base, context.folder)
+        encoder = Encoder.of(shell.model)
+        pairs = None
+        if options.steps and options.train:
+            pairs = data.training_pairs(options, options.train, context.folder)
+        collections = data.collections(options.test, context.folder)
+        fingerprints = {"base": encoder.fingerprint(), "test": data.fingerprint_collections(collections)}
+        if pairs is not None:
+            fingerprints["train"] = data.fingerprint_pairs(pairs)
+        return cls(
+            options=options,
+            base=base,
+            description=Description(
+                Path(base.model).name, encoder.layers, encoder.period, fingerprints
+            ),
+            encoder=encoder,
+            shell=shell,
+            pairs=pairs,
+            tasks=tuple(
+                QueryNDCG(
+                    collection, options.test.batch_size, options.query_prompt, options.document_prompt
+                )
+                for collection in collections
+            ),
+            device=chosen,
+        )
+
+    def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
+        """Cut, fine-tune and score `subset`.
+
+        Raises:
+            TrialFailure: NaN, out of memory even with the smallest batches, or an empty task.
+        """
+        notes: list[str] = []
+        try:
+            (model, dropped), cut_seconds = _timed(lambda: self._cut(subset, progress))
+            notes += dropped
+            (model, shrunk), train_seconds = _timed(lambda: self._train(subset, model, seed, progress))
+            notes += shrunk
+            tasks, evaluate_seconds = _timed(lambda: self._score(model, progress))
+        except InputError as error:
+            raise TrialFailure(str(error)) from error
+        except (RuntimeError, MemoryError) as error:
+            if not device.is_out_of_memory(error):
+                raise
+            message = f"out of memory: {str(error).splitlines()[0]}"
+            raise TrialFailure(message) from error
+        return Outcome(
+            mean=sum(task.score for task in tasks.values()) / len(tasks),
+            tasks=tasks,
+            seconds={"cut": cut_seconds, "train": train_seconds, "evaluate": evaluate_seconds},
+            device=device.label(self.device),
+            versions={name: version(name) for name in _LIBRARIES},
+            notes=tuple(notes),
+        )
+
+    def build(self, subset: tuple[int, ...]) -> tuple[SentenceTransformer, tuple[str, ...]]:
+        """The cut, untrained retriever on this process's device, and notes on what it lost."""
+        model, notes = self.encoder.cut(subset)
+        shell = copy.copy(self.shell)  # shares the tokenizer; the model is its own
+        shell._modules = dict(shell._modules)  # noqa: SLF001 - a shallow copy shares this mapping
+        shell.model = model
+        pooling = Pooling(self.encoder.config.hidden_size, self.base.pooling)
+        retriever = SentenceTransformer(
+            modules=[shell, pooling], device=self.device, similarity_fn_name="cosine"
+        )
+        return retriever, notes
+
+    def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
+        """Write the cut, untrained model; see `evaluators.Exporter`."""
+        model, _ = self.build(subset)
+        model.prompts = {"query": self.options.query_prompt, "document": self.options.document_prompt}
+        return export.write(model, folder, card, self.encoder.period)
+
+    def _cut(
+        self, subset: tuple[int, ...], progress: Progress
+    ) -> tuple[SentenceTransformer, tuple[str, ...]]:
+        progress("cut", 0, 1)
+        cut = self.build(subset)
+        progress("cut", 1, 1)
+        return cut
+
+    def _train(
+        self, subset: tuple[int, ...], model: SentenceTransformer, seed: int, progress: Progress
+    ) -> tuple[SentenceTransformer, list[str]]:
+        """The fine-tuned model. Out of memory starts over with half the micro-batch."""
+        if self.pairs is None:
+            return model, []
+        micro_batch = self.options.micro_batch if self.options.loss == CACHED else None
+        notes: list[str] = []
+        while True:
+            # also here, and not only in the trainer: torch's own state must not leak between trials
+            transformers.set_seed(seed)
+            torch.use_deterministic_algorithms(mode=True, warn_only=True)
+            try:
+                finetune(
+                    model,
+                    self.pairs,
+                    self.options,
+                    seed=seed,
+                    bf16=self.base.precision == "bf16",
+                    micro_batch=micro_batch,
+                    progress=progress,
+                )
+            except (RuntimeError, MemoryError) as error:
+                smaller = (micro_batch or self.options.batch_size) // 2
+                if not device.is_out_of_memory(error) or smaller == 0:
+                    raise
+                micro_batch = smaller
+                notes = [f"out of memory: trained in micro-batches of {micro_batch}"]
+            else:
+                return model, notes
+            del model
+            device.free_memory()
+            model, _ = self.build(subset)  # from the start: a half-trained model is another recipe
+
+    def _score(self, model: SentenceTransformer, progress: Progress) -> dict[str, TaskScore]:
+        """Scores of all tasks."""
+        scores: dict[str, TaskScore] = {}
+        model.eval()
+        progress("evaluate", 0, len(self.tasks))
+        for task in self.tasks:
+            scores[task.name] = self._score_task(model, task)
+            progress("evaluate", len(scores), len(self.tasks))
+        return scores
+
+    def _score_task(self, model: SentenceTransformer, task: QueryNDCG) -> TaskScore:
+        """Score of one task. Out of memory starts over with half the batch."""
+        task.batch_size = self.options.test.batch_size
+        while True:
+            try:
+                with torch.inference_mode(), torch.autocast(
+                    self.device, torch.bfloat16, enabled=self.base.precision == "bf16"
+                ):
+                    return task.score(model)
+            except (RuntimeError, MemoryError) as error:
+                if not device.is_out_of_memory(error) or task.batch_size == 1:
+                    raise
+                task.batch_size //= 2
+            device.free_memory()
+
+
+def _load_base(base: BaseOptions, folder: Path) -> Transformer:
+    """The base as a sentence-transformers module, fp32, on the CPU.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    source = data.locate(base.model, folder, "base.model")
+    where = {"revision": base.revision} if base.revision else {}
+    try:
+        shell = Transformer(
+            source,
+            model_kwargs={"dtype": torch.float32, **where},
+            config_kwargs=dict(where),
+            processor_kwargs=dict(where),
+            query_length=base.query_length,
+            document_length=base.document_length,
+            max_seq_length=max(base.query_length, base.document_length),
+        )
+    except Exception as error:  # the library raises whatever its parts raise
+        reason = str(error).strip().split("\n", 1)[0]
+        message = f"cannot load base.model {base.model}: {reason}"
+        raise InputError(message) from error
+    longest = getattr(shell.config, "max_position_embeddings", None)
+    if longest is not None and longest < max(base.query_length, base.document_length):
+        message = f"base.query_length and base.document_length go to {longest} with {base.model}"
+        raise InputError(message)
+    return shell
+
+
+def _timed(step: Callable[[], Result]) -> tuple[Result, float]:
+    """What `step` returns, and its wall time in seconds."""
+    start = time.perf_counter()
+    return step(), time.perf_counter() - start
+
+
+def _quiet() -> None:
+    """Silence the libraries' own progress bars: the search draws one for the whole trial."""
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)

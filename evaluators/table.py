@@ -1,0 +1,129 @@
+"""The evaluator `table`: replays recorded scores, for simulation and tests.
+
+The CSV has the columns `subset` and `mean`, optionally `depth`, and one column per task.
+"""
+
+import csv
+import hashlib
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from evaluators._options import Options as BaseModel
+from evaluators._options import Text
+from evaluators._types import Context, Description, Evaluator, Outcome, Progress, TaskScore, silent
+from evaluators.errors import InputError, TrialFailure
+
+
+class Options(BaseModel):
+    """Keys of `[evaluator]` with `name = "table"`."""
+
+    path: Text
+    """The CSV, relative to the study file."""
+    layers: Annotated[int, Field(ge=1)]
+    """Number of layers of the base the scores were measured on."""
+    period: Annotated[int, Field(ge=1)] | None = None
+    """Every `period`-th layer of that base attends globally; leave out when it has no rhythm."""
+    noise: Annotated[float, Field(ge=0)] = 0.0
+    """Standard deviation of the Gaussian noise added to a mean, drawn from subset and seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Recorded scores by subset key."""
+
+    description: Description
+    means: dict[str, float]
+    tasks: dict[str, dict[str, float]]
+    noise: float
+
+    def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
+        """The recorded scores of `subset`, with noise if the options ask for it.
+
+        Raises:
+            TrialFailure: the table has no such row.
+        """
+        progress("evaluate", 0, 1)
+        key = "_".join(map(str, subset))
+        if key not in self.means:
+            message = f"the table has no row for {key}"
+            raise TrialFailure(message)
+        rng = random.Random(f"{key}:{seed}")  # noqa: S311 - reproducible, not secret
+        error = rng.gauss(0.0, self.noise) if self.noise else 0.0
+        progress("evaluate", 1, 1)
+        tasks = {task: TaskScore(score + error) for task, score in self.tasks[key].items()}
+        return Outcome(self.means[key] + error, tasks)
+
+
+def create(options: BaseModel, context: Context) -> Evaluator:
+    """Read the table.
+
+    Raises:
+        InputError: the file is missing, or one of its rows is not `subset,mean[,task...]`.
+    """
+    if not isinstance(options, Options):
+        raise TypeError(type(options).__name__)
+    path = Path(context.folder, options.path).expanduser()
+    if not path.is_file():
+        message = f"no such file: {path} (evaluator.path)"
+        raise InputError(message)
+    means, tasks = _read(path, options.layers)
+    description = Description(
+        base=Path(context.base.model).name if context.base else path.stem,
+        layers=options.layers,
+        period=options.period,
+        fingerprints={"table": hashlib.sha256(path.read_bytes()).hexdigest()},
+    )
+    return Table(description, means, tasks, options.noise)
+
+
+def _read(path: Path, layers: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Means and task scores by subset key."""
+    means: dict[str, float] = {}
+    tasks: dict[str, dict[str, float]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        if missing := [name for name in ("subset", "mean") if name not in columns]:
+            message = f"{path} has no column {missing[0]!r}: it needs subset,mean[,task columns]"
+            raise InputError(message)
+        names = [name for name in columns if name not in ("depth", "subset", "mean")]
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            key = _key(row["subset"], layers, where)
+            if key in means:
+                message = f"{where}: {key} appears twice"
+                raise InputError(message)
+            means[key] = _number(row["mean"], where)
+            tasks[key] = {name: _number(row[name], where) for name in names}
+    return means, tasks
+
+
+def _key(text: str | None, layers: int, where: str) -> str:
+    """`text` if it is the key of a subset of `layers` layers."""
+    parts = (text or "").split("_")
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    ascending = all(low < high for low, high in zip(numbers, numbers[1:], strict=False))
+    if text is None or [str(number) for number in numbers] != parts or not ascending:
+        message = f"{where}: {text!r} is not a subset such as 0_1_2_18"
+        raise InputError(message)
+    if numbers[-1] >= layers:
+        message = f"{where}: layer {numbers[-1]} does not exist in a base of {layers} layers"
+        raise InputError(message)
+    return text
+
+
+def _number(text: str | None, where: str) -> float:
+    """`text` as a finite number."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        message = f"{where}: {text!r} is not a number"
+        raise InputError(message)
+    return number

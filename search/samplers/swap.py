@@ -1,0 +1,54 @@
+"""Local search: change one layer of the best subset so far."""
+
+import math
+import random
+from collections.abc import Sequence
+
+from search.errors import InputError
+from search.samplers._base import Observation, SubsetSampler, unseen
+from search.space import LayerSpace
+from search.subsets import Subset
+
+
+class SwapSampler(SubsetSampler):
+    """Mutates the best subset by one swap; when all its neighbours are tried, the next best.
+
+    Args:
+        space: the space that is searched.
+        seed: the same seed and history give the same proposal.
+        startup: trials drawn uniformly before the first swap.
+        explore: share of later trials that are drawn uniformly, 0 to 1.
+
+    Raises:
+        InputError: `startup` is negative or `explore` is not a share.
+    """
+
+    def __init__(
+        self, space: LayerSpace, *, seed: int = 0, startup: int = 8, explore: float = 0.1
+    ) -> None:
+        super().__init__(space, seed=seed)
+        if startup < 0 or not 0 <= explore <= 1:
+            message = f"swap takes startup >= 0 and explore in 0 to 1, not {startup} and {explore}"
+            raise InputError(message)
+        self.startup = startup
+        self.explore = explore
+
+    def propose(self, history: Sequence[Observation], rng: random.Random) -> Subset:
+        """An untried neighbour of the best subset that has one, or an untried subset."""
+        if len(history) < self.startup or rng.random() < self.explore:
+            return unseen(self.space, history, rng)
+        tried = {trial.subset for trial in history}
+        for parent in _best_first(history):
+            fresh = [near for near in self.space.neighbours(parent) if near not in tried]
+            if fresh:
+                return rng.choice(fresh)
+        return unseen(self.space, history, rng)
+
+
+def _best_first(history: Sequence[Observation]) -> list[Subset]:
+    """The scored subsets, by falling mean score; equal scores keep the order they came in."""
+    scores: dict[Subset, list[float]] = {}
+    for trial in history:
+        if trial.score is not None and math.isfinite(trial.score):
+            scores.setdefault(trial.subset, []).append(trial.score)
+    return sorted(scores, key=lambda subset: -sum(scores[subset]) / len(scores[subset]))

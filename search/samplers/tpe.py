@@ -1,0 +1,68 @@
+"""Optuna's tree-structured Parzen estimator, over one 0/1 parameter per layer."""
+
+import math
+import random
+from collections.abc import Sequence
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from search.samplers._base import Observation, SubsetSampler, unseen
+from search.space import LayerSpace, parameter
+from search.subsets import Subset
+
+_ATTEMPTS = 8  # proposals that decode to a tried subset before one is drawn uniformly
+
+
+class TPESampler(SubsetSampler):
+    """Optuna's `TPESampler`; its proposals are decoded to the closest valid subset.
+
+    The decoded subset is what is recorded, so the estimator learns from what was really tried.
+
+    Args:
+        space: the space that is searched.
+        seed: the same seed and history give the same proposal.
+        startup: trials drawn at random before the estimator is used.
+        multivariate: whether the layers are modelled together.
+    """
+
+    def __init__(
+        self, space: LayerSpace, *, seed: int = 0, startup: int = 10, multivariate: bool = False
+    ) -> None:
+        super().__init__(space, seed=seed)
+        self.startup = startup
+        self.multivariate = multivariate
+
+    def propose(self, history: Sequence[Observation], rng: random.Random) -> Subset:
+        """What the estimator proposes; a uniform draw when it only repeats itself."""
+        if len(history) < self.startup:
+            return unseen(self.space, history, rng)
+        tried = {trial.subset for trial in history}
+        study = self._replayed(history, rng)
+        for _ in range(_ATTEMPTS):
+            subset = self.space.suggest(study.ask())
+            if subset not in tried:
+                return subset
+        return unseen(self.space, history, rng)
+
+    def _replayed(self, history: Sequence[Observation], rng: random.Random) -> optuna.Study:
+        """An in-memory study that holds `history` and samples with Optuna's own TPE."""
+        estimator = optuna.samplers.TPESampler(
+            n_startup_trials=self.startup,
+            multivariate=self.multivariate,
+            seed=rng.randrange(2**31),
+        )
+        study = optuna.create_study(direction="maximize", sampler=estimator)
+        layers = range(self.space.layers)
+        distributions = {parameter(layer): IntDistribution(0, 1) for layer in layers}
+        for trial in history:
+            if trial.score is not None and math.isfinite(trial.score):
+                replayed = create_trial(
+                    state=TrialState.COMPLETE,
+                    value=trial.score,
+                    params=self.space.encode(trial.subset),
+                    distributions=dict(distributions),
+                )
+                study.add_trial(replayed)
+        return study

@@ -1,0 +1,252 @@
+"""The space: all valid subsets of one base, depth and cadence rule, counted exactly.
+
+Everything rests on one table. `_tails[i][l]` is the number of ways to fill the positions from `i` on
+with layers from `l` on; walking it gives count, rank, unrank and uniform sampling without ever
+rejecting a draw. It has (depth + 1) x (layers + 1) entries, so 48 layers cost microseconds.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
+from typing import TYPE_CHECKING
+
+from search import cadences
+from search.errors import InputError
+from search.subsets import Subset
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+
+def parameter(layer: int) -> str:
+    """Name of the Optuna parameter that says whether `layer` is kept: `keep_00`, `keep_01`, ..."""
+    return f"keep_{layer:02d}"
+
+
+@dataclass(frozen=True)
+class LayerSpace:
+    """All valid subsets of `depth` out of `layers` layers.
+
+    Attributes:
+        layers: number of layers of the base.
+        depth: number of layers kept.
+        period: every `period`-th layer of the base attends globally; None when it has no rhythm.
+        cadence: name of the cadence rule.
+        keep_first: whether every subset holds layer 0.
+        pinned: layers every subset holds.
+        forbidden: layers no subset holds.
+
+    Raises:
+        InputError: the arguments contradict each other or leave no subset at all.
+    """
+
+    layers: int
+    depth: int
+    period: int | None = 3
+    cadence: str = "strict"
+    keep_first: bool = True
+    pinned: AbstractSet[int] = frozenset()
+    forbidden: AbstractSet[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Normalise the layer sets and refuse what cannot be."""
+        pinned = frozenset(self.pinned) | ({0} if self.keep_first else set())
+        object.__setattr__(self, "pinned", pinned)
+        object.__setattr__(self, "forbidden", frozenset(self.forbidden))
+        if problem := self._problem():
+            raise InputError(problem)
+
+    def _problem(self) -> str | None:
+        """What is wrong with the arguments, in words; None when nothing is."""
+        rule = cadences.load(self.cadence)  # an unknown rule raises with the choices
+        pinned, forbidden = self.pinned, self.forbidden
+        if self.layers < 1:
+            return f"a base has at least 1 layer, not {self.layers}"
+        if not 1 <= self.depth <= self.layers:
+            return f"depth {self.depth} is impossible: choose 1 to {self.layers}, the base's layers"
+        if self.period is not None and self.period < 1:
+            return f"period {self.period} is impossible: choose 1 or more"
+        if self.period is None and rule is not cadences.load("free"):
+            return f"cadence {self.cadence!r} needs an attention rhythm; this base has none: use 'free'"
+        if stray := sorted(layer for layer in pinned | forbidden if not 0 <= layer < self.layers):
+            return f"layer {stray[0]} does not exist: the base has layers 0 to {self.layers - 1}"
+        if both := sorted(pinned & forbidden):
+            hint = " (keep_first keeps layer 0)" if both[0] == 0 and self.keep_first else ""
+            return f"layer {both[0]} is both kept and forbidden{hint}: take it out of one of them"
+        if len(pinned) > self.depth:
+            kept = ", ".join(map(str, sorted(pinned)))
+            return f"depth {self.depth} cannot hold the {len(pinned)} pinned layers ({kept})"
+        if self.count == 0:
+            return (
+                f"no subset of depth {self.depth} out of {self.layers} layers satisfies cadence "
+                f"{self.cadence!r} with these pinned and forbidden layers: loosen one of them"
+            )
+        return None
+
+    @cached_property
+    def _allowed(self) -> list[list[bool]]:
+        """`_allowed[i][l]`: whether layer `l` may take position `i`, leaving pinned layers aside."""
+        rule, period = cadences.load(self.cadence), self.period or 1
+        return [
+            [
+                layer not in self.forbidden and rule.allows(position, layer, period)
+                for layer in range(self.layers)
+            ]
+            for position in range(self.depth)
+        ]
+
+    @cached_property
+    def _tails(self) -> list[list[int]]:
+        """Number of completions for each (position, layer); see the module's text."""
+        tails = [[0] * (self.layers + 1) for _ in range(self.depth + 1)]
+        tails[self.depth][self.layers] = 1
+        for layer in reversed(range(self.layers)):
+            for position in range(self.depth + 1):
+                if layer not in self.pinned:
+                    tails[position][layer] = tails[position][layer + 1]
+                if position < self.depth and self._allowed[position][layer]:
+                    tails[position][layer] += tails[position + 1][layer + 1]
+        return tails
+
+    @property
+    def count(self) -> int:
+        """Number of subsets in the space, exactly."""
+        return self._tails[0][0]
+
+    def __contains__(self, subset: object) -> bool:
+        """Whether `subset`, a tuple of layer numbers, belongs to the space."""
+        if not isinstance(subset, tuple) or len(subset) != self.depth:
+            return False
+        ascending = all(low < high for low, high in zip(subset, subset[1:], strict=False))
+        inside = all(isinstance(layer, int) and 0 <= layer < self.layers for layer in subset)
+        return (
+            ascending
+            and inside
+            and self.pinned <= set(subset)
+            and all(allowed[layer] for allowed, layer in zip(self._allowed, subset, strict=True))
+        )
+
+    def __iter__(self) -> Iterator[Subset]:
+        """All subsets in lexicographic order, the order of `rank`."""
+
+        def grow(kept: Subset, layer: int) -> Iterator[Subset]:
+            if len(kept) == self.depth:
+                yield kept
+                return
+            for following in range(layer, self.layers):
+                if self._tails[len(kept)][following] == 0:
+                    return
+                takes = self._allowed[len(kept)][following]
+                if takes and self._tails[len(kept) + 1][following + 1]:
+                    yield from grow((*kept, following), following + 1)
+                if following in self.pinned:
+                    return
+
+        return grow((), 0)
+
+    def rank(self, subset: Subset) -> int:
+        """Place of `subset` in lexicographic order, from 0.
+
+        Raises:
+            InputError: `subset` is not in the space.
+        """
+        if subset not in self:
+            message = f"{subset} is not in the space"
+            raise InputError(message)
+        rank, position = 0, 0
+        for layer in range(subset[-1]):
+            if layer == subset[position]:
+                position += 1
+            elif self._allowed[position][layer]:
+                rank += self._tails[position + 1][layer + 1]
+        return rank
+
+    def unrank(self, rank: int) -> Subset:
+        """The subset whose place in lexicographic order is `rank`.
+
+        Raises:
+            InputError: `rank` is not in 0 .. count - 1.
+        """
+        if not 0 <= rank < self.count:
+            message = f"rank {rank} is outside 0 to {self.count - 1}"
+            raise InputError(message)
+        kept: list[int] = []
+        for layer in range(self.layers):
+            position = len(kept)
+            if position == self.depth:
+                break
+            taking = self._tails[position + 1][layer + 1] if self._allowed[position][layer] else 0
+            if rank < taking:
+                kept.append(layer)
+            else:
+                rank -= taking
+        return tuple(kept)
+
+    def sample(self, rng: random.Random) -> Subset:
+        """A subset drawn exactly uniformly."""
+        return self.unrank(rng.randrange(self.count))
+
+    def neighbours(self, subset: Subset) -> list[Subset]:
+        """The members of the space that differ from `subset` by one swapped layer, ascending.
+
+        `subset` itself need not be a member.
+        """
+        others = [layer for layer in range(self.layers) if layer not in subset]
+        swapped = (
+            tuple(sorted((set(subset) - {out}) | {into})) for out in subset for into in others
+        )
+        return sorted(candidate for candidate in swapped if candidate in self)
+
+    def closest(self, cost: Callable[[int, int], float]) -> Subset:
+        """The member with the least total `cost(position, layer)`; ties go to the lowest layers."""
+        infinity = float("inf")
+        best = [[infinity] * (self.layers + 1) for _ in range(self.depth + 1)]
+        taken = [[False] * (self.layers + 1) for _ in range(self.depth + 1)]
+        best[self.depth][self.layers] = 0.0
+        for layer in reversed(range(self.layers)):
+            for position in range(self.depth + 1):
+                skipping = infinity if layer in self.pinned else best[position][layer + 1]
+                taking = infinity
+                if position < self.depth and self._allowed[position][layer]:
+                    taking = cost(position, layer) + best[position + 1][layer + 1]
+                best[position][layer] = min(skipping, taking)
+                taken[position][layer] = taking <= skipping and taking < infinity
+        kept: list[int] = []
+        for layer in range(self.layers):
+            if taken[len(kept)][layer]:
+                kept.append(layer)
+        return tuple(kept)
+
+    def encode(self, subset: Subset) -> dict[str, int]:
+        """`subset` as Optuna parameters: `keep_00` is 1 when layer 0 is kept, and so on."""
+        return {parameter(layer): int(layer in subset) for layer in range(self.layers)}
+
+    def decode(self, keep: Sequence[int]) -> Subset:
+        """The member that shares the most layers with the proposal, the same one every time.
+
+        Args:
+            keep: one number per layer, 1 to keep it.
+
+        A valid proposal is returned as it is. Among equally close members the choice is spread
+        evenly by noise drawn from the proposal itself: a fixed order would favour early layers.
+        """
+        proposed = tuple(compress(range(self.layers), keep))
+        if proposed in self:
+            return proposed
+        rng = random.Random(repr(proposed))  # noqa: S311 - reproducible, not secret
+        noise = [rng.random() / (self.layers + 1) for _ in range(self.layers)]
+        return self.closest(lambda _, layer: noise[layer] - float(layer in proposed))
+
+    def decode_parameters(self, parameters: Mapping[str, object]) -> Subset | None:
+        """The subset recorded in Optuna `parameters`; None when they are not of this base."""
+        keep = [parameters.get(parameter(layer)) for layer in range(self.layers)]
+        if not all(value in (0, 1) for value in keep):
+            return None
+        return tuple(layer for layer, value in enumerate(keep) if value == 1)
+
+    def suggest(self, trial: "BaseTrial") -> Subset:
+        """Turn any Optuna trial into a valid subset, through the ints `keep_00`, `keep_01`, ..."""
+        return self.decode([trial.suggest_int(parameter(i), 0, 1) for i in range(self.layers)])

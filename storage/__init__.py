@@ -1,0 +1,1 @@
+"""Remembers: one SQL store, on SQLite or PostgreSQL, that any number of workers share."""

@@ -1,0 +1,118 @@
+"""Opens the database behind a store URL, with the settings that hold under load."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.errors import InputError
+
+DEFAULT_URL = "sqlite:///layer-search.db"
+_BUSY_SECONDS = 60
+_POSTGRES_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=30000 "
+    "-c idle_in_transaction_session_timeout=60000"
+)
+
+
+def parse(url: str) -> URL:
+    """`url` with the driver this project uses.
+
+    Raises:
+        InputError: it is not the URL of an SQLite file or a PostgreSQL database. The message never
+            repeats a password.
+    """
+    hint = f"use {DEFAULT_URL} or postgresql://USER@HOST/DATABASE"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        message = f"the store URL is not a database URL: {hint}"
+        raise InputError(message) from error
+    kind = parsed.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        message = f"a store on {kind!r} is not supported: {hint}"
+        raise InputError(message)
+    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+        message = f"the store must be a file that workers can share: {hint}"
+        raise InputError(message)
+    if kind == "postgresql" and not parsed.database:
+        message = f"the store URL names no database: {hint}"
+        raise InputError(message)
+    return parsed.set(drivername="sqlite" if kind == "sqlite" else "postgresql+psycopg")
+
+
+def display(url: URL) -> str:
+    """`url` as people may see it, without its password."""
+    text = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", text)
+
+
+def settings(url: URL, application: str = "layer-search") -> dict[str, object]:
+    """Keyword arguments of `create_engine` for `url`, for our engine and for Optuna's."""
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_SECONDS}}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 2,
+        "max_overflow": 2,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "application_name": application,
+            "connect_timeout": 10,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "options": _POSTGRES_OPTIONS,
+        },
+    }
+
+
+def connect(url: URL, application: str = "layer-search") -> Engine:
+    """An engine on `url`; nothing is opened before the first query.
+
+    Raises:
+        InputError: the folder of an SQLite file does not exist.
+    """
+    if url.get_backend_name() == "sqlite" and url.database:
+        folder = Path(url.database).expanduser().resolve().parent
+        if not folder.is_dir():
+            message = f"cannot keep a store in {folder}: no such folder"
+            raise InputError(message)
+    engine = create_engine(url, **settings(url, application))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    """Write-ahead log, so that readers and one writer do not wait for each other."""
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once where a transaction will write: upgrading later can deadlock."""
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Connection]:
+    """One write transaction: committed as a whole, or not at all."""
+    with engine.execution_options(writing=True).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Connection]:
+    """One read transaction: a consistent picture of the store."""
+    with engine.begin() as connection:
+        yield connection

@@ -1,0 +1,59 @@
+"""Waits out a database that is away, and says in one line when it does not come back."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+import tenacity
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from storage import engine as engines
+from storage.errors import StoreUnavailableError
+
+PATIENCE_SECONDS = 600
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+log = logging.getLogger("layer-search")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether `error` may go away by itself: a lost connection, a locked file, a full pool."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
+        return True
+    return error.__cause__ is not None and is_outage(error.__cause__)
+
+
+def patiently(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """`function`, repeated over outages of up to ten minutes. It must be safe to repeat."""
+    retrying = tenacity.retry(
+        retry=tenacity.retry_if_exception(is_outage),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
+        stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
+        before_sleep=lambda state: log.warning(
+            "the store does not answer, trying again (attempt %d)", state.attempt_number
+        ),
+        reraise=True,
+    )
+    return retrying(function)
+
+
+@contextmanager
+def available(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into one line that names the store, never its password.
+
+    Raises:
+        StoreUnavailableError: the database does not answer.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip().split("\n", 1)[0]
+        if url.password:
+            reason = reason.replace(str(url.password), "***")
+        message = f"cannot use the store {engines.display(url)}: {reason}"
+        raise StoreUnavailableError(message) from error

@@ -12,6 +12,8 @@ import importlib
 import pkgutil
 from typing import Protocol, cast
 
+from pydantic import BaseModel
+
 from evaluators._options import BaseOptions, Options
 from evaluators._types import (
     Context,
@@ -49,9 +51,9 @@ _SHARED = {"errors"}
 class EvaluatorModule(Protocol):
     """What an evaluator's module offers."""
 
-    Options: type[Options]
+    Options: type[BaseModel]
 
-    def create(self, options: Options, context: Context) -> Evaluator:
+    def create(self, options: BaseModel, context: Context) -> Evaluator:
         """Build the evaluator; raises `InputError` when it cannot be built from `options`."""
         ...
 

@@ -97,6 +97,11 @@ class Evaluator(Protocol):
 class Exporter(Protocol):
     """An evaluator whose subsets can be written as models."""
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the base's hidden states."""
+        ...
+
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
         """Write the cut, untrained model and its model card `card` into a new folder `folder`.
 

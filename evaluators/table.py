@@ -8,6 +8,7 @@ import hashlib
 import math
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -107,7 +108,7 @@ def _key(text: str | None, layers: int, where: str) -> str:
     """`text` if it is the key of a subset of `layers` layers."""
     parts = (text or "").split("_")
     numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
-    ascending = all(low < high for low, high in zip(numbers, numbers[1:], strict=False))
+    ascending = all(low < high for low, high in pairwise(numbers))
     if text is None or [str(number) for number in numbers] != parts or not ascending:
         message = f"{where}: {text!r} is not a subset such as 0_1_2_18"
         raise InputError(message)

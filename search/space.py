@@ -1,7 +1,7 @@
 """The space: all valid subsets of one base, depth and cadence rule, counted exactly.
 
-Everything rests on one table. `_tails[i][l]` is the number of ways to fill the positions from `i` on
-with layers from `l` on; walking it gives count, rank, unrank and uniform sampling without ever
+Everything rests on one table. `_tails[i][l]` is the number of ways to fill the positions from `i`
+on with layers from `l` on; walking it gives count, rank, unrank and uniform sampling without ever
 rejecting a draw. It has (depth + 1) x (layers + 1) entries, so 48 layers cost microseconds.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
 from search import cadences
@@ -59,18 +59,20 @@ class LayerSpace:
         if problem := self._problem():
             raise InputError(problem)
 
-    def _problem(self) -> str | None:
+    def _problem(self) -> str | None:  # noqa: PLR0911 - one return per mistake
         """What is wrong with the arguments, in words; None when nothing is."""
         rule = cadences.load(self.cadence)  # an unknown rule raises with the choices
         pinned, forbidden = self.pinned, self.forbidden
         if self.layers < 1:
             return f"a base has at least 1 layer, not {self.layers}"
         if not 1 <= self.depth <= self.layers:
-            return f"depth {self.depth} is impossible: choose 1 to {self.layers}, the base's layers"
+            return f"depth {self.depth} is impossible: the base has {self.layers} layers"
         if self.period is not None and self.period < 1:
             return f"period {self.period} is impossible: choose 1 or more"
         if self.period is None and rule is not cadences.load("free"):
-            return f"cadence {self.cadence!r} needs an attention rhythm; this base has none: use 'free'"
+            return (
+                f"cadence {self.cadence!r} needs an attention rhythm; the base has none: use 'free'"
+            )
         if stray := sorted(layer for layer in pinned | forbidden if not 0 <= layer < self.layers):
             return f"layer {stray[0]} does not exist: the base has layers 0 to {self.layers - 1}"
         if both := sorted(pinned & forbidden):
@@ -88,7 +90,7 @@ class LayerSpace:
 
     @cached_property
     def _allowed(self) -> list[list[bool]]:
-        """`_allowed[i][l]`: whether layer `l` may take position `i`, leaving pinned layers aside."""
+        """`_allowed[i][l]`: whether layer `l` may take position `i`, pinned layers aside."""
         rule, period = cadences.load(self.cadence), self.period or 1
         return [
             [
@@ -120,7 +122,7 @@ class LayerSpace:
         """Whether `subset`, a tuple of layer numbers, belongs to the space."""
         if not isinstance(subset, tuple) or len(subset) != self.depth:
             return False
-        ascending = all(low < high for low, high in zip(subset, subset[1:], strict=False))
+        ascending = all(low < high for low, high in pairwise(subset))
         inside = all(isinstance(layer, int) and 0 <= layer < self.layers for layer in subset)
         return (
             ascending

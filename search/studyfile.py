@@ -54,7 +54,7 @@ class SpaceOptions(evaluators.Options):
 
 
 class StudyFile(evaluators.Options):
-    """A whole study file; `sampler` and `evaluator` hold their options in full, defaults included."""
+    """A whole study file; `sampler` and `evaluator` hold all their options, defaults included."""
 
     study: StudyOptions
     space: SpaceOptions
@@ -66,6 +66,11 @@ class StudyFile(evaluators.Options):
         """The file as plain JSON values, as the store keeps it."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
+
+    @classmethod
+    def recorded(cls, plain: Mapping[str, Any]) -> "StudyFile":
+        """The file whose plain values the store keeps."""
+        return parse(plain)
 
     @property
     def recipe_hash(self) -> str:
@@ -86,8 +91,10 @@ class StudyFile(evaluators.Options):
         """
         period = self.space.period
         if period is not None and base.period != period:
-            rhythm = f"the rhythm of {base.base} is {base.period}" if base.period else (
-                f"{base.base} has no attention rhythm"
+            rhythm = (
+                f"the rhythm of {base.base} is {base.period}"
+                if base.period
+                else (f"{base.base} has no attention rhythm")
             )
             message = f"space.period = {period}, but {rhythm}: leave the key out"
             raise InputError(message)
@@ -113,7 +120,7 @@ class StudyFile(evaluators.Options):
                 wanted |= dict.fromkeys(families.build(entry, space))
             elif len(subset := subsets.parse(entry)) == space.depth:
                 if subset[-1] >= space.layers:
-                    message = f"study.first: {entry} needs a layer {subset[-1]}, the base has {space.layers}"
+                    message = f"study.first: {entry}, but the base has only {space.layers} layers"
                     raise InputError(message)
                 wanted[subset] = None
         return list(wanted)
@@ -186,7 +193,7 @@ def parse(data: Mapping[str, Any]) -> StudyFile:
 
 
 def _check_study(file: StudyFile) -> None:
-    """Refuse what the types cannot: repeated depths, budgets of other depths, unreadable subsets."""
+    """Refuse what types cannot: repeated depths, budgets of other depths, unreadable subsets."""
     study = file.study
     if repeated := sorted({depth for depth in study.depths if study.depths.count(depth) > 1}):
         message = f"study.depths: depth {repeated[0]} appears twice"
@@ -219,7 +226,9 @@ def _checked_evaluator(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an evaluator, checked against its own record."""
     module = evaluators.load(_name(chosen, "evaluator", evaluators.names()))
     options = {key: value for key, value in chosen.items() if key != "name"}
-    checked: dict[str, Any] = _checked(module.Options, options, "evaluator.").model_dump(mode="json")
+    checked: dict[str, Any] = _checked(module.Options, options, "evaluator.").model_dump(
+        mode="json"
+    )
     return checked
 
 

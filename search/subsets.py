@@ -1,9 +1,9 @@
 """Subsets and their canonical key, `0_1_2_18`."""
 
 import re
+from itertools import pairwise
 
 from search.errors import InputError
-
 
 Subset = tuple[int, ...]
 """Kept source layers, ascending."""
@@ -22,7 +22,7 @@ def parse(text: str) -> Subset:
     """
     if re.fullmatch(r"(0|[1-9]\d{0,3})(_(0|[1-9]\d{0,3}))*", text):
         subset = tuple(map(int, text.split("_")))
-        if all(low < high for low, high in zip(subset, subset[1:], strict=False)):
+        if all(low < high for low, high in pairwise(subset)):
             return subset
     message = f"{text!r} is not a subset: write ascending layer numbers, such as 0_1_2_18"
     raise InputError(message)

@@ -8,7 +8,7 @@ from storage import engine as engines
 
 
 def open_optuna(url: URL, *, create: bool = False) -> RDBStorage:
-    """Optuna's storage at `url`. Its tables are created only by `create`, under the caller's lock."""
+    """Optuna's storage at `url`. `create` makes its tables: only under the caller's lock."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return RDBStorage(
         url.render_as_string(hide_password=False),

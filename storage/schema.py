@@ -18,6 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from storage.clock import utc_now
+
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -52,7 +54,7 @@ class Study(Table):
     period: Mapped[int | None]
     fingerprints: Mapped[dict[str, Any]]
     """SHA-256 of base and data when the study began."""
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 
 class Depth(Table):
@@ -102,7 +104,7 @@ class Trial(Table):
     optuna_number: Mapped[int | None]
     told: Mapped[bool]
     """Whether Optuna knows the end of this trial."""
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     mean: Mapped[float | None]
@@ -144,7 +146,7 @@ class QueryScore(Table):
     """Score of one trial on one query."""
 
     __tablename__ = "search_query_scores"
-    __table_args__ = (Index(None, "query_id"), {"sqlite_with_rowid": False})
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     trial_id: Mapped[int] = mapped_column(
         ForeignKey("search_trials.id", ondelete="CASCADE"), primary_key=True

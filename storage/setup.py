@@ -1,21 +1,18 @@
-"""Creates and migrates a store: one explicit step, under a lock, safe for many processes at once."""
+"""Creates and migrates a store: one step, under a lock, safe for many processes at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from filelock import FileLock
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, inspect, text
 
 from storage import engine as engines
 from storage.errors import InputError, StorageError
-from storage.migrations import VERSION_TABLE
+from storage.migrations import SCHEMA_VERSION, VERSION_TABLE
 from storage.retry import available
+from storage.views import VIEWS
 
 _LOCK_KEY = 7_265_148  # any number; the same one in every process that sets a store up
 _LOCK_SECONDS = 120
@@ -31,7 +28,7 @@ def open_store(url: str, *, create: bool = False, application: str = "layer-sear
 
     Raises:
         InputError: the URL is bad, or the store does not exist and `create` is false.
-        StorageError: the store was made by a newer release, or by an older one and `create` is false.
+        StorageError: the store was made by a newer release, or an older one, and `create` is false.
         StoreUnavailableError: the database does not answer.
     """
     parsed = engines.parse(url)
@@ -39,7 +36,7 @@ def open_store(url: str, *, create: bool = False, application: str = "layer-sear
         _require_file(parsed)
     engine = engines.connect(parsed, application)
     with available(parsed):
-        if _version(engine) != _head():
+        if _version(engine) != SCHEMA_VERSION:
             if not create:
                 raise _not_ready(engine, parsed)
             with _lock(engine, parsed):
@@ -57,7 +54,9 @@ def _not_ready(engine: Engine, url: URL) -> StorageError:
     """The error for a store whose schema is not this release's."""
     where = engines.display(url)
     if _version(engine) is None:
-        message = f"{where} holds no layer-search store: start one with `layer-search launch STUDY.toml`"
+        message = (
+            f"{where} holds no layer-search store: start one with `layer-search launch STUDY.toml`"
+        )
         return InputError(message)
     message = f"{where} was made by another release: run `layer-search init` to migrate it"
     return StorageError(message)
@@ -65,20 +64,10 @@ def _not_ready(engine: Engine, url: URL) -> StorageError:
 
 def _version(engine: Engine) -> str | None:
     """Schema version of the store; None when there is no store."""
+    if not inspect(engine).has_table(VERSION_TABLE):
+        return None
     with engines.read(engine) as connection:
-        options = {"version_table": VERSION_TABLE}
-        return MigrationContext.configure(connection, opts=options).get_current_revision()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(files("storage") / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+        return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
 
 
 @contextmanager
@@ -101,16 +90,26 @@ def _lock(engine: Engine, url: URL) -> Iterator[None]:
 
 def _migrate(engine: Engine, url: URL) -> None:
     """Bring our schema to head in one transaction, and let Optuna create its own tables."""
+    # imported here: what is needed once in the life of a store need not slow every command down
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    from storage.optuna_storage import create_tables  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(files("storage") / "migrations"))
+    config.set_main_option("path_separator", "os")
     current = _version(engine)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         message = f"{engines.display(url)} was made by a newer release: upgrade layer-search"
         raise StorageError(message)
-    # imported here: creating Optuna's tables takes a second that readers need not wait
-    from storage.optuna_storage import create_tables  # noqa: PLC0415
-
     create_tables(url)
-    config = _config()
     with engines.write(engine) as connection:
+        for name in reversed(VIEWS):
+            connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        for definition in VIEWS.values():  # tables are migrated, views are made anew
+            connection.execute(text(definition))

@@ -74,16 +74,15 @@ def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Datas
 
 def _load_training(train: TrainOptions, source: str) -> Dataset:
     """The split that `train` names, from the hub or from a local file."""
+    suffix = Path(source).suffix.lower()
+    is_file = Path(source).is_file()
+    if is_file and suffix not in _FORMATS:
+        message = f"{source}: training data is read from {', '.join(_FORMATS)}"
+        raise InputError(message)
     try:
-        if not Path(source).is_file():
-            return load_dataset(source, train.config, split=train.split, revision=train.revision)
-        suffix = Path(source).suffix.lower()
-        if suffix not in _FORMATS:
-            message = f"{source}: training data is read from {', '.join(_FORMATS)}"
-            raise InputError(message)
-        return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
-    except InputError:
-        raise
+        if is_file:
+            return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
+        return load_dataset(source, train.config, split=train.split, revision=train.revision)
     except Exception as error:  # the library raises whatever its parts raise
         message = f"cannot load training data {train.data} ({train.split}): {_first_line(error)}"
         raise InputError(message) from error
@@ -137,7 +136,9 @@ def _collection(source: str, task: str, test: TestOptions) -> Collection:
 
 def fingerprint_pairs(data: Dataset) -> str:
     """SHA-256 over all texts of `data`, in order."""
-    return _digest(text for row in data.iter(batch_size=1024) for texts in row.values() for text in texts)
+    return _digest(
+        text for row in data.iter(batch_size=1024) for texts in row.values() for text in texts
+    )
 
 
 def fingerprint_collections(found: Iterable[Collection]) -> str:

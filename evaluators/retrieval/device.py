@@ -10,7 +10,7 @@ from evaluators.errors import InputError
 def claim(name: str | None) -> str:
     """Make `name` the only accelerator this process sees, and return its torch name.
 
-    The trainer spreads over every GPU it finds; a worker owns exactly one, so the others are hidden.
+    The trainer spreads over every GPU it finds; a worker owns one, so the others are hidden.
 
     Args:
         name: `cpu`, `cuda`, `cuda:1`, `mps`; None takes the best there is.
@@ -31,7 +31,9 @@ def claim(name: str | None) -> str:
         raise InputError(message)
     if kind == "cuda" and not torch.cuda.is_initialized():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        choices = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
+        choices = (
+            visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
+        )
         os.environ["CUDA_VISIBLE_DEVICES"] = choices[int(index or 0)]
         # cuBLAS is only deterministic with a fixed workspace, and reads this when it starts
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -21,8 +21,9 @@ from evaluators._options import BaseOptions
 from evaluators._types import Context, Description, Outcome, Progress, TaskScore, silent
 from evaluators.errors import InputError, TrialFailure
 from evaluators.retrieval import Options, data, device, export
+from evaluators.retrieval.data import Collection
 from evaluators.retrieval.finetune import CACHED, finetune
-from evaluators.retrieval.scoring import QueryNDCG
+from evaluators.retrieval.scoring import Prompts, score
 from evaluators.retrieval.surgery import Encoder
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets")
@@ -40,7 +41,7 @@ class RetrievalEvaluator:
     shell: Transformer
     """The base's tokenizer and settings; its model is replaced by the cut one, trial by trial."""
     pairs: Dataset | None
-    tasks: tuple[QueryNDCG, ...]
+    collections: tuple[Collection, ...]
     device: str
 
     @classmethod
@@ -58,7 +59,10 @@ class RetrievalEvaluator:
         if options.steps and options.train:
             pairs = data.training_pairs(options, options.train, context.folder)
         collections = data.collections(options.test, context.folder)
-        fingerprints = {"base": encoder.fingerprint(), "test": data.fingerprint_collections(collections)}
+        fingerprints = {
+            "base": encoder.fingerprint(),
+            "test": data.fingerprint_collections(collections),
+        }
         if pairs is not None:
             fingerprints["train"] = data.fingerprint_pairs(pairs)
         return cls(
@@ -70,14 +74,14 @@ class RetrievalEvaluator:
             encoder=encoder,
             shell=shell,
             pairs=pairs,
-            tasks=tuple(
-                QueryNDCG(
-                    collection, options.test.batch_size, options.query_prompt, options.document_prompt
-                )
-                for collection in collections
-            ),
+            collections=tuple(collections),
             device=chosen,
         )
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the base's hidden states."""
+        return int(self.encoder.config.hidden_size)
 
     def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
         """Cut, fine-tune and score `subset`.
@@ -89,7 +93,9 @@ class RetrievalEvaluator:
         try:
             (model, dropped), cut_seconds = _timed(lambda: self._cut(subset, progress))
             notes += dropped
-            (model, shrunk), train_seconds = _timed(lambda: self._train(subset, model, seed, progress))
+            (model, shrunk), train_seconds = _timed(
+                lambda: self._train(subset, model, seed, progress)
+            )
             notes += shrunk
             tasks, evaluate_seconds = _timed(lambda: self._score(model, progress))
         except InputError as error:
@@ -114,7 +120,7 @@ class RetrievalEvaluator:
         shell = copy.copy(self.shell)  # shares the tokenizer; the model is its own
         shell._modules = dict(shell._modules)  # noqa: SLF001 - a shallow copy shares this mapping
         shell.model = model
-        pooling = Pooling(self.encoder.config.hidden_size, self.base.pooling)
+        pooling = Pooling(self.hidden_size, self.base.pooling)
         retriever = SentenceTransformer(
             modules=[shell, pooling], device=self.device, similarity_fn_name="cosine"
         )
@@ -123,7 +129,10 @@ class RetrievalEvaluator:
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
         """Write the cut, untrained model; see `evaluators.Exporter`."""
         model, _ = self.build(subset)
-        model.prompts = {"query": self.options.query_prompt, "document": self.options.document_prompt}
+        model.prompts = {
+            "query": self.options.query_prompt,
+            "document": self.options.document_prompt,
+        }
         return export.write(model, folder, card, self.encoder.period)
 
     def _cut(
@@ -172,25 +181,28 @@ class RetrievalEvaluator:
         """Scores of all tasks."""
         scores: dict[str, TaskScore] = {}
         model.eval()
-        progress("evaluate", 0, len(self.tasks))
-        for task in self.tasks:
-            scores[task.name] = self._score_task(model, task)
-            progress("evaluate", len(scores), len(self.tasks))
+        progress("evaluate", 0, len(self.collections))
+        for collection in self.collections:
+            scores[collection.task] = self._score_task(model, collection)
+            progress("evaluate", len(scores), len(self.collections))
         return scores
 
-    def _score_task(self, model: SentenceTransformer, task: QueryNDCG) -> TaskScore:
+    def _score_task(self, model: SentenceTransformer, collection: Collection) -> TaskScore:
         """Score of one task. Out of memory starts over with half the batch."""
-        task.batch_size = self.options.test.batch_size
+        prompts = Prompts(self.options.query_prompt, self.options.document_prompt)
+        bf16 = self.base.precision == "bf16"
+        batch_size = self.options.test.batch_size
         while True:
             try:
-                with torch.inference_mode(), torch.autocast(
-                    self.device, torch.bfloat16, enabled=self.base.precision == "bf16"
+                with (
+                    torch.inference_mode(),
+                    torch.autocast(self.device, torch.bfloat16, enabled=bf16),
                 ):
-                    return task.score(model)
+                    return score(model, collection, prompts, batch_size)
             except (RuntimeError, MemoryError) as error:
-                if not device.is_out_of_memory(error) or task.batch_size == 1:
+                if not device.is_out_of_memory(error) or batch_size == 1:
                     raise
-                task.batch_size //= 2
+                batch_size //= 2
             device.free_memory()
 
 

@@ -1,14 +1,14 @@
 """Writes a cut model that stock libraries load, and proves it by loading it."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers import AutoModel, AutoTokenizer
+from sentence_transformers.base.modules import Transformer
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 
 from evaluators.errors import EvaluatorError, InputError
 
@@ -46,7 +46,7 @@ def write(model: SentenceTransformer, folder: Path, card: str, period: int | Non
         (scratch / "README.md").write_text(card, encoding="utf-8")
         _prove(model, scratch)
         scratch.chmod(0o755)  # mkdtemp makes it private
-        os.replace(scratch, folder)
+        scratch.replace(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
@@ -55,8 +55,8 @@ def write(model: SentenceTransformer, folder: Path, card: str, period: int | Non
 def _extend_config(path: Path, period: int | None) -> None:
     """Add the older names of what newer readers call `layer_types` and `rope_parameters`.
 
-    Text-embeddings-inference, vLLM and transformers before 5 read the rhythm and the RoPE bases from
-    `global_attn_every_n_layers`, `global_rope_theta` and `local_rope_theta`.
+    Text-embeddings-inference, vLLM and transformers before 5 read the rhythm and the RoPE bases
+    from `global_attn_every_n_layers`, `global_rope_theta` and `local_rope_theta`.
     """
     config = json.loads(path.read_text(encoding="utf-8"))
     if period is not None:
@@ -88,12 +88,20 @@ def _prove(model: SentenceTransformer, folder: Path) -> None:
     )
     with torch.inference_mode():
         stock = encoder(**inputs).last_hidden_state
-        cut = model[0].model(**inputs).last_hidden_state
+        cut = _encoder(model)(**inputs).last_hidden_state
     gaps["AutoModel"] = _gap(cut, stock)
     for reader, gap in gaps.items():
         if not gap <= TOLERANCE:
-            message = f"{reader} reloads other embeddings (they differ by {gap:.2g}): nothing was written"
+            message = f"{reader} reloads other embeddings (off by {gap:.2g}): nothing was written"
             raise EvaluatorError(message)
+
+
+def _encoder(model: SentenceTransformer) -> PreTrainedModel:
+    """The transformer inside `model`."""
+    module = model[0]
+    if not isinstance(module, Transformer):
+        raise TypeError(type(module).__name__)
+    return module.model
 
 
 def _gap(left: torch.Tensor, right: torch.Tensor) -> float:

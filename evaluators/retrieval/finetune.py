@@ -16,7 +16,13 @@ from sentence_transformers.sentence_transformer.losses import (
     MultipleNegativesRankingLoss,
 )
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from evaluators._types import Progress
 from evaluators.errors import TrialFailure
@@ -39,16 +45,20 @@ class _Watch(TrainerCallback):
         self.progress = progress
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+        self,
+        args: TrainingArguments,  # noqa: ARG002 - the trainer's signature
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: object,
     ) -> None:
         """Report the step."""
         self.progress("train", state.global_step, state.max_steps)
 
     def on_log(
         self,
-        args: TrainingArguments,
+        args: TrainingArguments,  # noqa: ARG002 - the trainer's signature
         state: TrainerState,
-        control: TrainerControl,
+        control: TrainerControl,  # noqa: ARG002
         logs: dict[str, float] | None = None,
         **_: object,
     ) -> None:
@@ -82,7 +92,7 @@ def finetune(
     Raises:
         TrialFailure: the loss became NaN or infinite.
     """
-    prompts = {name: options.document_prompt for name in pairs.column_names}
+    prompts = dict.fromkeys(pairs.column_names, options.document_prompt)
     prompts["anchor"] = options.query_prompt
     with tempfile.TemporaryDirectory(prefix="layer-search-") as scratch:
         arguments = SentenceTransformerTrainingArguments(

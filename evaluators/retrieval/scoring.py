@@ -1,76 +1,87 @@
 """NDCG@10 per query, equal to the mean that `NanoBEIREvaluator` reports."""
 
-import logging
-from collections.abc import Sequence
+import math
+from dataclasses import dataclass
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
 from evaluators._types import TaskScore
 from evaluators.errors import TrialFailure
 from evaluators.retrieval.data import Collection
 
 CUTOFF = 10
-logging.getLogger(InformationRetrievalEvaluator.__module__).setLevel(logging.WARNING)
+DISCOUNTS = [1 / math.log2(rank + 2) for rank in range(CUTOFF)]
 
 
-class QueryNDCG(InformationRetrievalEvaluator):
-    """The library's own encoding, ranking and tie-breaking; NDCG@10 is kept for each query."""
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Text put before each query and each document."""
 
-    def __init__(
-        self, collection: Collection, batch_size: int, query_prompt: str, document_prompt: str
-    ) -> None:
-        super().__init__(
-            collection.queries,
-            collection.corpus,
-            collection.relevant,
-            name=collection.task,
+    query: str = ""
+    document: str = ""
+
+
+def score(
+    model: SentenceTransformer, collection: Collection, prompts: Prompts, batch_size: int
+) -> TaskScore:
+    """NDCG@10 of `model` on `collection`: the mean, and by query id.
+
+    Relevance is binary and similarity is cosine; equal similarities are ranked by document id, and
+    queries without a relevant document are left out, all as in `NanoBEIREvaluator`.
+
+    Raises:
+        TrialFailure: the collection is empty, or an embedding is not finite.
+    """
+    queries = {
+        name: text for name, text in collection.queries.items() if collection.relevant.get(name)
+    }
+    documents = dict(sorted(collection.corpus.items()))  # so that a stable sort breaks ties by id
+    if not queries or not documents:
+        missing = "document" if queries else "query with a relevant document"
+        message = f"task {collection.task} is empty: it has no {missing}"
+        raise TrialFailure(message)
+    similarity = model.similarity(
+        model.encode_query(
+            list(queries.values()),
+            prompt=prompts.query or None,
             batch_size=batch_size,
-            query_prompt=query_prompt or None,
-            corpus_prompt=document_prompt or None,
-            mrr_at_k=[CUTOFF],
-            ndcg_at_k=[CUTOFF],
-            accuracy_at_k=[CUTOFF],
-            precision_recall_at_k=[CUTOFF],
-            map_at_k=[CUTOFF],
+            convert_to_tensor=True,
+            show_progress_bar=False,
+        ),
+        model.encode_document(
+            list(documents.values()),
+            prompt=prompts.document or None,
+            batch_size=batch_size,
+            convert_to_tensor=True,
+            show_progress_bar=False,
+        ),
+    )
+    if not torch.isfinite(similarity).all():
+        message = f"embeddings of task {collection.task} are not numbers"
+        raise TrialFailure(message)
+    ranked = (
+        torch.sort(similarity, dim=1, descending=True, stable=True).indices[:, :CUTOFF].tolist()
+    )
+    names = list(documents)
+    scores = {
+        query: ndcg(
+            [names[place] in collection.relevant[query] for place in places],
+            len(collection.relevant[query]),
         )
+        for query, places in zip(queries, ranked, strict=True)
+    }
+    return TaskScore(math.fsum(scores.values()) / len(scores), scores)
 
-    def score(self, model: SentenceTransformer) -> TaskScore:
-        """Mean NDCG@10 of `model`, and NDCG@10 by query id.
 
-        Raises:
-            TrialFailure: the task is empty, or an embedding is not finite.
-        """
-        if not self.queries or not self.corpus:
-            missing = "query with a relevant document" if not self.queries else "document"
-            message = f"task {self.name} is empty: it has no {missing}"
-            raise TrialFailure(message)
-        self.score_functions = {"cosine": model.similarity}
-        by_query: dict[str, float] = self.compute_all_metrics(model)["cosine"]
-        return TaskScore(sum(by_query.values()) / len(by_query), by_query)
+def ndcg(hits: list[bool], relevant: int) -> float:
+    """Normalised discounted cumulative gain of the first ten hits, with binary relevance.
 
-    def compute_metrics(self, queries_result_list: Sequence[Sequence[dict[str, object]]]) -> dict[str, float]:
-        """NDCG@10 by query id, from the ranked hits of every query."""
-        scores = {}
-        for query, hits in zip(self.queries_ids, queries_result_list, strict=True):
-            relevant = self.relevant_docs[query]
-            gains = [float(hit["corpus_id"] in relevant) for hit in hits[:CUTOFF]]
-            ideal = [1.0] * len(relevant)
-            scores[query] = float(
-                self.compute_dcg_at_k(gains, CUTOFF) / self.compute_dcg_at_k(ideal, CUTOFF)
-            )
-        return scores
+    Järvelin and Kekäläinen (2002), with the logarithmic discount that BEIR uses.
 
-    def output_scores(self, scores: object) -> None:
-        """Print nothing."""
-
-    def embed_inputs(
-        self, model: SentenceTransformer, sentences: Sequence[str], **kwargs: object
-    ) -> torch.Tensor:
-        """Embeddings, shape (number of texts, dimension); refused unless all are finite."""
-        embeddings: torch.Tensor = super().embed_inputs(model, sentences, **kwargs)
-        if not torch.isfinite(embeddings).all():
-            message = f"embeddings of task {self.name} are not numbers"
-            raise TrialFailure(message)
-        return embeddings
+    Args:
+        hits: whether each ranked document is relevant, best first.
+        relevant: number of relevant documents, at least 1.
+    """
+    gain = sum(discount for discount, hit in zip(DISCOUNTS, hits, strict=False) if hit)
+    return gain / sum(DISCOUNTS[:relevant])

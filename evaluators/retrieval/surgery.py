@@ -1,8 +1,8 @@
 """Cuts a pretrained encoder to a subset of its layers.
 
-The cut model is the stock model built from the shortened configuration, with the kept layers' weights
-renamed and loaded strictly. Nothing of the base's module tree is reused, so no module can remember
-its old index: what is scored is what is saved and what is reloaded, by construction.
+The cut model is the stock model built from the shortened configuration, with the kept layers'
+weights renamed and loaded strictly. Nothing of the base's module tree is reused, so no module can
+remember its old index: what is scored is what is saved and what is reloaded, by construction.
 """
 
 import copy
@@ -75,9 +75,12 @@ class Encoder:
         try:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
-            message = f"{type(model).__name__} cannot be cut to {subset}: {str(error).splitlines()[-1].strip()}"
+            reason = str(error).splitlines()[-1].strip()
+            message = f"{type(model).__name__} cannot be cut to {subset}: {reason}"
             raise InputError(message) from error
-        notes = (f"layer {subset[0]} comes first and loses {', '.join(dropped)}",) if dropped else ()
+        notes = (
+            (f"layer {subset[0]} comes first and loses {', '.join(dropped)}",) if dropped else ()
+        )
         return model.eval(), notes
 
     def fingerprint(self) -> str:
@@ -136,8 +139,8 @@ def find_stack(model: PreTrainedModel) -> str:
     if len(stacks) != 1:
         found = f"{len(stacks)} of them" if stacks else "none"
         message = (
-            f"{type(model).__name__} cannot be cut: it needs exactly one stack of identical layers, "
-            f"found {found}; choose an encoder such as ModernBERT, BERT or XLM-RoBERTa"
+            f"{type(model).__name__} cannot be cut: it needs exactly one stack of identical "
+            f"layers, found {found}; choose an encoder such as ModernBERT, BERT or XLM-RoBERTa"
         )
         raise InputError(message)
     return stacks[0]

@@ -1,7 +1,8 @@
 """Cadence rules: which source layer may take which position of the cut model.
 
-A rule is a module with one function, `allows(position, layer, period)`. Positions follow the rhythm
-of the cut model and layers that of the base: index `i` is global when `i % period == 0`, else local.
+A rule is a module with one function, `allows(position, layer, period)`. Positions follow the
+rhythm of the cut model and layers that of the base: index `i` is global when `i % period == 0`,
+else local.
 """
 
 import sys

@@ -19,13 +19,25 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
+State = Literal["waiting", "running", "complete", "failed"]
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One trial as a sampler sees it; `score` is None unless the trial is complete."""
 
     subset: Subset
-    state: Literal["waiting", "running", "complete", "failed"]
+    state: State
     score: float | None = None
+
+
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "failed",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
 
 
 class SubsetSampler(BaseSampler):
@@ -100,7 +112,7 @@ class SubsetSampler(BaseSampler):
             subset = self.space.decode_parameters(trial.params)
             if trial.number < number and subset is not None:
                 complete = trial.state is TrialState.COMPLETE
-                state = "complete" if complete else "failed" if trial.state.is_finished() else "running"
+                state = _STATES[trial.state]
                 history.append(Observation(subset, state, trial.value if complete else None))
         return history
 

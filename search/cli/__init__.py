@@ -1,0 +1,74 @@
+"""The command line: `layer-search`.
+
+Commands import what they need when they run, so that `leaderboard` and `--help` answer at once.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import evaluators.errors
+import search.errors
+import storage.errors
+from search.cli import export, look, quickstart, run
+from search.cli.output import fail
+
+_BAD_INPUT = (search.errors.InputError, evaluators.errors.InputError, storage.errors.InputError)
+_FAILURES = (
+    search.errors.SearchError,
+    evaluators.errors.EvaluatorError,
+    storage.errors.StorageError,
+)
+
+app = typer.Typer(
+    name="layer-search",
+    help="Find which layers of a pretrained encoder to keep.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def _options(
+    *, debug: Annotated[bool, typer.Option(help="Show tracebacks and debug messages.")] = False
+) -> None:
+    """Find which layers of a pretrained encoder to keep."""
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("layer-search").setLevel(level)
+
+
+for module in (quickstart, run, look, export):
+    for command in module.COMMANDS:
+        app.command(epilog=module.EXAMPLES[command.__name__])(command)
+
+
+def main() -> None:
+    """Run the command line; exit with 0, 2 for bad input, 1 for a failure, 130 when interrupted."""
+    arguments = sys.argv[1:]
+    try:
+        code = app(args=arguments, prog_name="layer-search", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except TyperException as error:
+        code = fail(error.format_message(), getattr(error, "exit_code", 2))
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        if "--debug" in arguments:
+            traceback.print_exc()
+        code = _explain(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> int:
+    """One line for `error` on stderr; the exit code it deserves."""
+    if isinstance(error, _BAD_INPUT):
+        return fail(str(error), 2)
+    if isinstance(error, _FAILURES):
+        return fail(str(error), 1)
+    reason = str(error).strip().split("\n", 1)[0]
+    return fail(f"{type(error).__name__}: {reason} (--debug shows where)", 1)

@@ -1,0 +1,201 @@
+"""Commands that only look: studies, leaderboard, trials, space."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Annotated, Any
+
+import typer
+
+from search.cli.arguments import DEFAULT_STORE, AsCsv, AsJson, Store, opened
+from search.cli.output import console, print_csv, print_json, print_table, score
+
+EXAMPLES = {
+    "studies": "Example: layer-search studies --json",
+    "leaderboard": "Example: layer-search leaderboard minilm --depth 3 --by-task",
+    "trials": "Example: layer-search trials minilm --depth 3",
+    "space": "Example: layer-search space --layers 22 --depth 7 --cadence strict --samples 3",
+}
+_Depth = Annotated[int | None, typer.Option(min=1, help="This depth only.")]
+
+
+def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """List the studies of the store and how far each depth is."""
+    from storage import studies as stored
+
+    with opened(store) as engine:
+        rows = stored.status(engine)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    columns = (
+        "study",
+        "base",
+        "depth",
+        "complete",
+        "budget",
+        "running",
+        "waiting",
+        "failed",
+        "best",
+    )
+    print_table(
+        "Studies",
+        columns,
+        [
+            [
+                row.study, row.base, row.depth, row.complete, row.budget,
+                row.running, row.waiting, row.failed, score(row.best),
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def leaderboard(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
+    ] = None,
+    *,
+    depth: _Depth = None,
+    by_task: Annotated[
+        bool, typer.Option("--by-task", help="Show the score of each task.")
+    ] = False,
+    top: Annotated[int | None, typer.Option(min=1, help="Show the best N of each depth.")] = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Rank the subsets of each depth by mean NDCG@10."""
+    from storage import leaderboard as boards
+    from storage import studies as stored
+
+    with opened(store) as engine:
+        if study is not None:
+            stored.find(engine, study)
+        rows = (boards.by_task if by_task else boards.ranking)(engine, study, depth)
+    if top is not None:
+        rows = [row for row in rows if row["rank"] <= top]
+    if as_json or as_csv:
+        (print_json if as_json else print_csv)(rows)
+    elif not rows:
+        console.print("no trial is complete yet")
+    elif by_task:
+        _print_tasks(rows)
+    else:
+        print_ranking(rows)
+
+
+def trials(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")],
+    *,
+    depth: _Depth = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List every trial of a study with its state, times, device and error."""
+    from storage import leaderboard as boards
+    from storage import studies as stored
+
+    with opened(store) as engine:
+        stored.find(engine, study)
+        rows = boards.trials(engine, study, depth)
+    if as_json or as_csv:
+        (print_json if as_json else print_csv)(rows)
+        return
+    columns = ("trial", "depth", "subset", "seed", "origin", "state", "mean", "seconds", "remarks")
+    print_table(f"Trials of {study}", columns, [_trial_cells(row) for row in rows])
+
+
+def space(
+    *,
+    layers: Annotated[int, typer.Option(help="Layers of the base.")],
+    depth: Annotated[int, typer.Option(help="Layers to keep.")],
+    cadence: Annotated[
+        str, typer.Option(help="Cadence rule: strict, anchored or free.")
+    ] = "strict",
+    period: Annotated[
+        int, typer.Option(help="Every N-th layer is global; 0 for a base without a rhythm.")
+    ] = 3,
+    keep_first: Annotated[bool, typer.Option(help="Whether layer 0 is always kept.")] = True,
+    pin: Annotated[
+        list[int] | None, typer.Option(help="Always keep this layer; repeatable.")
+    ] = None,
+    forbid: Annotated[
+        list[int] | None, typer.Option(help="Never keep this layer; repeatable.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Print this many random subsets.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count the valid subsets of a space and show some of them."""
+    import random
+
+    from search import families, subsets
+    from search.space import LayerSpace
+
+    searched = LayerSpace(
+        layers=layers,
+        depth=depth,
+        period=period or None,
+        cadence=cadence,
+        keep_first=keep_first,
+        pinned=frozenset(pin or ()),
+        forbidden=frozenset(forbid or ()),
+    )
+    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    drawn = [subsets.key(searched.sample(rng)) for _ in range(samples)]
+    named = {
+        name: [subsets.key(subset) for subset in families.build(name, searched)]
+        for name in families.FAMILIES
+    }
+    if as_json:
+        print_json({"count": searched.count, "samples": drawn, "families": named})
+        return
+    console.print(f"{searched.count} subsets of depth {depth} out of {layers} layers, {cadence}")
+    for name, members in named.items():
+        console.print(f"  {name}: {', '.join(members)}", highlight=False, soft_wrap=True)
+    for key in drawn:
+        console.print(f"  sample: {key}", highlight=False, soft_wrap=True)
+
+
+COMMANDS = (studies, leaderboard, trials, space)
+
+
+def print_ranking(rows: Sequence[Any], top: int | None = None) -> None:
+    """Print rows of the leaderboard, a table for each study and depth."""
+    columns = ("rank", "subset", "mean", "seeds", "lowest", "highest", "origin")
+    for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
+        ranked = [row for row in group if top is None or row["rank"] <= top]
+        cells = [
+            [
+                row["rank"], row["subset"], score(row["mean"]), row["seeds"],
+                score(row["lowest"]), score(row["highest"]), row["origin"],
+            ]
+            for row in ranked
+        ]  # fmt: skip
+        print_table(f"{study}, depth {depth}: mean NDCG@10", columns, cells)
+
+
+def _print_tasks(rows: Sequence[Any]) -> None:
+    """Print scores per task, a row for each subset."""
+    for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
+        ranked = list(group)
+        tasks = sorted({row["task"] for row in ranked})
+        cells = []
+        for (rank, subset), scores in groupby(ranked, key=lambda row: (row["rank"], row["subset"])):
+            by_task = {row["task"]: row["score"] for row in scores}
+            cells.append([rank, subset, *(score(by_task.get(task)) for task in tasks)])
+        columns = ("rank", "subset", *(task.removeprefix("Nano") for task in tasks))
+        print_table(f"{study}, depth {depth}: NDCG@10 by task", columns, cells)
+
+
+def _trial_cells(row: Any) -> list[object]:  # noqa: ANN401 - a row of plain values
+    times = [row[name] for name in ("cut_seconds", "train_seconds", "evaluate_seconds")]
+    seconds = sum(time for time in times if time is not None)
+    return [
+        row["id"], row["depth"], row["subset"], row["seed"], row["origin"], row["state"],
+        score(row["mean"]), f"{seconds:.1f}" if row["finished_at"] else "",
+        row["error"] or row["notes"],
+    ]  # fmt: skip

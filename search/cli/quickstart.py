@@ -1,0 +1,4 @@
+"""The command that shows it all: quickstart."""
+
+EXAMPLES: dict[str, str] = {}
+COMMANDS = ()

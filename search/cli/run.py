@@ -1,0 +1,210 @@
+"""Commands that run trials: launch, work, evaluate."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.arguments import DEFAULT_STORE, Device, Store, StudyPath, opened
+from search.cli.output import console, errors
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from search.job import Job
+    from search.studyfile import StudyFile
+    from storage.studies import DepthStatus
+
+EXAMPLES = {
+    "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
+    "work": "Example: layer-search work minilm --store postgresql://search@db.example/search",
+    "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml --subset 0_1_2_18",
+}
+_Depths = Annotated[
+    list[int] | None, typer.Option("--depth", min=1, help="Work on this depth only; repeatable.")
+]
+
+
+def launch(
+    study: StudyPath,
+    *,
+    depth: _Depths = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Set the trial budget of each depth worked on.")
+    ] = None,
+    store: Store = DEFAULT_STORE,
+    device: Device = None,
+) -> None:
+    """Create or join the studies of a study file and work until every depth has its trials.
+
+    Launching again goes on where it stopped. Ctrl-C gives the claimed trial back.
+    """
+    from search import studyfile
+
+    file = studyfile.read(study)
+    folder = study.resolve().parent
+    _refuse_changed(file, store)
+    with errors.status(f"loading the base and data of {file.study.name}"):
+        evaluator = file.evaluator_for(folder, device)
+    from search import job as jobs
+
+    jobs.plan(file, evaluator.description, depth)  # before anything is written
+    with opened(store, create=True) as engine:
+        _work(jobs.begin(engine, file, folder, evaluator, depths=depth, trials=trials), engine)
+
+
+def work(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
+    ] = None,
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the study's relative paths start from on this machine."),
+    ] = None,
+    store: Store = DEFAULT_STORE,
+    device: Device = None,
+) -> None:
+    """Join studies that were launched elsewhere, with nothing but the store's URL."""
+    from search import job as jobs
+    from search.studyfile import StudyFile
+    from storage import studies
+
+    with opened(store) as engine:
+        names = [study] if study is not None else studies.names(engine)
+        if not names:
+            console.print("the store holds no study yet")
+        for name in names:
+            record = studies.find(engine, name)
+            file = StudyFile.recorded(record.file)
+            start = folder or Path(record.folder)
+            with errors.status(f"loading the base and data of {name}"):
+                evaluator = file.evaluator_for(start, device)
+            depths = [depth for depth in record.budgets if depth in file.study.depths]
+            _work(jobs.begin(engine, file, start, evaluator, depths=depths), engine)
+
+
+def evaluate(
+    study: StudyPath,
+    *,
+    subset: Annotated[str, typer.Option(help="Layers to keep, such as 0_1_2_18.")],
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed; the study's when left out.")
+    ] = None,
+    store: Store = DEFAULT_STORE,
+    device: Device = None,
+) -> None:
+    """Evaluate one subset and record it in the study, outside its budget."""
+    from search import job as jobs
+    from search import studyfile, subsets, worker
+    from storage import leaderboard
+
+    file = studyfile.read(study)
+    kept = subsets.parse(subset)
+    folder = study.resolve().parent
+    _refuse_changed(file, store)
+    with errors.status(f"loading the base and data of {file.study.name}"):
+        evaluator = file.evaluator_for(folder, device)
+    jobs.check_subset(evaluator.description, kept)
+    with opened(store, create=True) as engine:
+        job = jobs.begin_single(engine, file, folder, evaluator, len(kept))
+        held = worker.claim_single(job, kept, file.study.seed if seed is None else seed)
+        if held is None:
+            console.print(f"{subset} was evaluated before")
+        else:
+            from search.cli.progress import WorkerProgress
+
+            with _terminable(), WorkerProgress({}, {}) as report:
+                result = worker.run(job, held, report)
+            if result.error:
+                from search.errors import SearchError
+
+                message = f"{subset} has no score: {result.error}"
+                raise SearchError(message)
+        job.mirror.close()
+        rows = leaderboard.ranking(engine, file.study.name, len(kept))
+    from search.cli.look import print_ranking
+
+    print_ranking([row for row in rows if row["subset"] == subset])
+
+
+COMMANDS = (launch, work, evaluate)
+
+
+def _work(job: "Job", engine: "Engine") -> None:
+    """Run the trials of `job` with progress bars, then print its leaderboards."""
+    from search import worker
+    from search.cli.look import print_ranking
+    from search.cli.progress import WorkerProgress
+    from storage import leaderboard, studies
+
+    name = job.study.name
+    status = {row.depth: row for row in studies.status(engine, name) if row.depth in job.plans}
+    _announce(job)
+    done = {depth: row.complete + row.failed for depth, row in status.items()}
+    budgets = {depth: row.budget for depth, row in status.items()}
+    try:
+        with _terminable(), WorkerProgress(done, budgets) as report:
+            worker.work(job, report)
+    except KeyboardInterrupt:
+        errors.print(
+            f"interrupted: the claimed trial of {name} was given back; launch again to go on"
+        )
+        raise
+    finally:
+        job.mirror.close()
+    _summarise(job, studies.status(engine, name))
+    for depth in job.plans:
+        print_ranking(leaderboard.ranking(engine, name, depth), top=10)
+
+
+def _announce(job: "Job") -> None:
+    for depth, plan in job.plans.items():
+        line = f"{job.study.name}/L{depth}: {plan.space.count} subsets in the space"
+        if plan.outside:
+            line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
+        errors.print(line, highlight=False)
+
+
+def _summarise(job: "Job", status: "Sequence[DepthStatus]") -> None:
+    """Say which depths ended with failures, or with fewer trials than asked for."""
+    for row in status:
+        if row.depth not in job.plans:
+            continue
+        if row.failed:
+            errors.print(
+                f"{row.study}/L{row.depth}: {row.failed} trials failed; see `layer-search trials`"
+            )
+        if row.complete + row.failed < row.budget:
+            count = job.plans[row.depth].space.count
+            errors.print(f"{row.study}/L{row.depth}: all {count} subsets of the space were tried")
+
+
+def _refuse_changed(file: "StudyFile", url: str) -> None:
+    """Refuse a changed study file before its base and data are loaded."""
+    from storage import engine as engines
+    from storage import studies
+    from storage.errors import InputError, StorageError
+
+    engines.parse(url)
+    try:
+        with opened(url) as engine:
+            record = studies.find(engine, file.study.name)
+    except InputError:
+        return  # no such store or study yet: it will be created
+    except StorageError:
+        return  # an older or unreachable store: opening it for writing will tell
+    studies.require_same(record, file.plain())
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a worker as Ctrl-C does, giving its trial back."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

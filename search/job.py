@@ -1,0 +1,146 @@
+"""A job: one study as a worker sees it, checked and ready to run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+import evaluators
+from search.errors import InputError
+from search.mirror import Mirror
+from search.samplers import SubsetSampler
+from search.space import LayerSpace
+from search.studyfile import StudyFile
+from search.subsets import Subset
+from storage import studies
+from storage.studies import StudyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DepthPlan:
+    """What is tried at one depth: the hand-picked subsets first, then what the sampler proposes."""
+
+    space: LayerSpace
+    sampler: SubsetSampler
+    sampler_name: str
+    first: Sequence[Subset]
+
+    @property
+    def outside(self) -> list[Subset]:
+        """The hand-picked subsets that are not in the space."""
+        return [subset for subset in self.first if subset not in self.space]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a worker needs to run the trials of one study."""
+
+    engine: Engine
+    study: StudyRecord
+    evaluator: evaluators.Evaluator
+    mirror: Mirror
+    plans: Mapping[int, DepthPlan]
+    seed: int
+
+
+def plan(
+    file: StudyFile, base: evaluators.Description, depths: Sequence[int] | None = None
+) -> dict[int, DepthPlan]:
+    """The plan of each of `depths`, or of all depths of the study.
+
+    Raises:
+        InputError: a depth is not in the study, or its space is impossible.
+    """
+    for depth in depths or ():
+        if depth not in file.study.depths:
+            there = ", ".join(map(str, file.study.depths))
+            message = f"study {file.study.name!r} has no depth {depth}: it has {there}"
+            raise InputError(message)
+    plans = {}
+    for depth in depths or file.study.depths:
+        space = file.layer_space(depth, base)
+        sampler = file.sampler_for(space)
+        plans[depth] = DepthPlan(space, sampler, file.sampler["name"], file.first(space))
+    return plans
+
+
+def begin(
+    engine: Engine,
+    file: StudyFile,
+    folder: Path,
+    evaluator: evaluators.Evaluator,
+    *,
+    depths: Sequence[int] | None = None,
+    trials: int | None = None,
+) -> Job:
+    """Create the study in the store, or join it.
+
+    Args:
+        engine: the store.
+        file: the study file.
+        folder: folder that its relative paths start from.
+        evaluator: its evaluator.
+        depths: work on these depths only.
+        trials: set the budget of these depths to this.
+
+    Raises:
+        InputError: a depth is impossible.
+        storage.errors.InputError: the study exists with another file.
+    """
+    base = evaluator.description
+    plans = plan(file, base)
+    wanted = plan(file, base, depths) if depths else plans
+    record = studies.begin(
+        engine,
+        name=file.study.name,
+        file=file.plain(),
+        folder=str(folder),
+        recipe_hash=file.recipe_hash,
+        base=base.base,
+        layers=base.layers,
+        period=base.period,
+        fingerprints=base.fingerprints,
+        budgets={depth: file.budget(depth) for depth in plans},
+    )
+    if trials is not None:
+        studies.set_budgets(engine, record, dict.fromkeys(wanted, trials))
+    names = {depth: studies.optuna_name(record.name, depth) for depth in wanted}
+    mirror = Mirror(engine.url, names, base.layers)
+    return Job(engine, record, evaluator, mirror, wanted, file.study.seed)
+
+
+def begin_single(
+    engine: Engine,
+    file: StudyFile,
+    folder: Path,
+    evaluator: evaluators.Evaluator,
+    depth: int,
+) -> Job:
+    """A job for one hand-picked trial of any depth, also one the study does not search.
+
+    Raises:
+        storage.errors.InputError: the study exists with another file.
+    """
+    base = evaluator.description
+    job = begin(engine, file, folder, evaluator)
+    if depth in job.plans:
+        return job
+    studies.add_depth(engine, job.study, depth)
+    job.mirror.close()
+    names = {depth: studies.optuna_name(job.study.name, depth)}
+    mirror = Mirror(engine.url, names, base.layers)
+    return Job(engine, job.study, evaluator, mirror, {}, job.seed)
+
+
+def check_subset(base: evaluators.Description, subset: Subset) -> None:
+    """Refuse a subset that `base` has not the layers for.
+
+    Raises:
+        InputError: it names a layer that does not exist.
+    """
+    if subset[-1] >= base.layers:
+        message = (
+            f"layer {subset[-1]} does not exist: {base.base} has layers 0 to {base.layers - 1}"
+        )
+        raise InputError(message)

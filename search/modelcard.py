@@ -1,0 +1,104 @@
+"""The model card of an exported subset."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search import subsets
+from search.studyfile import StudyFile
+from search.subsets import Subset
+from storage.studies import StudyRecord
+
+Row = Mapping[str, Any]
+
+
+def write(
+    name: str,
+    record: StudyRecord,
+    file: StudyFile,
+    kept: Subset,
+    ranking: Sequence[Row],
+    tasks: Sequence[Row],
+) -> str:
+    """The text of README.md for `kept`.
+
+    Args:
+        name: name of the exported model.
+        record: the study.
+        file: its study file.
+        kept: the exported subset.
+        ranking: leaderboard rows of its depth.
+        tasks: rows of the leaderboard by task of its depth.
+    """
+    key = subsets.key(kept)
+    base = file.base.model if file.base else record.base
+    parts = [
+        _front_matter(file, base),
+        f"# {name}",
+        f"`{base}` cut to {len(kept)} of its {record.layers} layers: **{key}**. "
+        "The weights are the base's own: layers were removed, nothing was trained or distilled. "
+        "Fine-tune it before use.",
+        _usage(name, file),
+        "## How these layers were found",
+        _search(record, file, len(kept), len(ranking)),
+        f"## Scores at depth {len(kept)} (NDCG@10)",
+        _score_table(key, ranking, tasks),
+        "Each score was measured after the short fine-tune of the study, not on the weights in "
+        f"this repository. Recipe: `{record.recipe_hash[:16]}`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(file: StudyFile, base: str) -> str:
+    # a hub id links to the base; a path of somebody's machine has no place on a card
+    is_local = base.startswith((".", "/", "~"))
+    lines = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
+    if file.base and not is_local:
+        lines.append(f"base_model: {base}")
+    tags = ["sentence-transformers", "feature-extraction", "layer-pruning"]
+    return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---"])
+
+
+def _usage(name: str, file: StudyFile) -> str:
+    pooling = file.base.pooling if file.base else "mean"
+    return (
+        "```python\n"
+        "from sentence_transformers import SentenceTransformer\n\n"
+        f'model = SentenceTransformer("{name}")  # {pooling} pooling\n'
+        "```"
+    )
+
+
+def _search(record: StudyRecord, file: StudyFile, depth: int, tried: int) -> str:
+    rhythm = (
+        f", global attention at every index divisible by {record.period}" if record.period else ""
+    )
+    evaluator = file.evaluator
+    training = (
+        f"{evaluator['steps']} fine-tune steps of {evaluator['batch_size']} pairs"
+        if evaluator.get("steps")
+        else "no fine-tune"
+    )
+    return (
+        f"layer-search tried {tried} subsets of depth {depth} (cadence `{file.space.cadence}`"
+        f"{rhythm}; sampler `{file.sampler['name']}`). Each was cut, given {training}, and scored."
+    )
+
+
+def _score_table(key: str, ranking: Sequence[Row], tasks: Sequence[Row], top: int = 20) -> str:
+    """The best subsets of the depth, and the exported one, with their scores per task."""
+    by_subset: dict[str, dict[str, float]] = {}
+    for row in tasks:
+        by_subset.setdefault(row["subset"], {})[row["task"]] = row["score"]
+    names = sorted({row["task"] for row in tasks})
+    header = ["rank", "subset", "mean", *names]
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    for row in ranking:
+        if row["rank"] > top and row["subset"] != key:
+            continue
+        shown = f"**{row['subset']}**" if row["subset"] == key else row["subset"]
+        scores = [by_subset.get(row["subset"], {}).get(name) for name in names]
+        cells = ["" if score is None else f"{score:.4f}" for score in scores]
+        lines.append(
+            "| " + " | ".join([str(row["rank"]), shown, f"{row['mean']:.4f}", *cells]) + " |"
+        )
+    return "\n".join(lines)

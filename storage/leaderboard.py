@@ -1,0 +1,56 @@
+"""Reads the leaderboard, the trials and the history of a study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, literal_column, select, table, text
+
+from storage import engine as engines
+from storage.schema import Study, Trial
+
+Row = Mapping[str, Any]
+
+
+def ranking(engine: Engine, study: str | None = None, depth: int | None = None) -> list[Row]:
+    """Rows of the view `leaderboard`, best first."""
+    return _view(engine, "leaderboard", study, depth, "study, depth, rank, subset")
+
+
+def by_task(engine: Engine, study: str | None = None, depth: int | None = None) -> list[Row]:
+    """Rows of the view `leaderboard_by_task`: one per subset and task."""
+    return _view(engine, "leaderboard_by_task", study, depth, "study, depth, rank, subset, task")
+
+
+def _view(engine: Engine, name: str, study: str | None, depth: int | None, order: str) -> list[Row]:
+    query = select(literal_column("*")).select_from(table(name)).order_by(text(order))
+    if study is not None:
+        query = query.where(literal_column("study") == study)
+    if depth is not None:
+        query = query.where(literal_column("depth") == depth)
+    with engines.read(engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def trials(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
+    """All trials of `study` in the order they were begun, with times, device and error."""
+    columns = [
+        column for column in Trial.__table__.columns if column.name not in ("study_id", "told")
+    ]
+    query = (
+        select(Study.name.label("study"), *columns)
+        .join(Study, Study.id == Trial.study_id)
+        .where(Study.name == study)
+        .order_by(Trial.id)
+    )
+    if depth is not None:
+        query = query.where(Trial.depth == depth)
+    with engines.read(engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def history(engine: Engine, study_id: int, depth: int) -> list[tuple[str, str, float | None]]:
+    """Subset, state and mean of every trial of one depth, in the order they were begun."""
+    here = (Trial.study_id == study_id, Trial.depth == depth)
+    query = select(Trial.subset, Trial.state, Trial.mean).where(*here).order_by(Trial.id)
+    with engines.read(engine) as connection:
+        return [(subset, state, mean) for subset, state, mean in connection.execute(query)]

@@ -1,0 +1,149 @@
+"""Results: everything a trial found, written in one transaction, counted once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+
+from storage import engine as engines
+from storage.claims import Claim
+from storage.clock import utc_now
+from storage.schema import Query, QueryScore, TaskScore, Trial
+from storage.studies import insert_new
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Score of one task, and of each of its queries by query id."""
+
+    score: float
+    queries: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a trial ended: with scores, or with the reason it has none.
+
+    Attributes:
+        mean: mean score over tasks; None when the trial failed.
+        tasks: scores by task.
+        seconds: wall time by stage: `cut`, `train`, `evaluate`.
+        device: device the trial ran on.
+        versions: versions of the libraries that decide a score.
+        notes: what the user should know of this trial.
+        error: why it failed; None when it did not.
+    """
+
+    mean: float | None
+    tasks: Mapping[str, TaskResult] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    device: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    error: str | None = None
+
+    @property
+    def state(self) -> str:
+        """State of the trial."""
+        return "failed" if self.mean is None else "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A finished trial whose end Optuna does not know yet."""
+
+    trial_id: int
+    depth: int
+    subset: str
+    optuna_number: int | None
+    mean: float | None
+
+
+def finish(engine: Engine, held: Claim, result: Result) -> bool:
+    """Record `result` for `held`.
+
+    A result that comes after the lease was lost still counts if nobody has finished the trial.
+
+    Returns:
+        Whether it counts; False when the trial was finished before, and nothing was written.
+    """
+    with engines.write(engine) as connection:
+        unfinished = (Trial.id == held.trial_id, Trial.state.in_(("waiting", "running")))
+        updated = connection.execute(
+            update(Trial)
+            .where(*unfinished)
+            .values(
+                state=result.state,
+                lease_until=None,
+                finished_at=utc_now(),
+                mean=result.mean,
+                cut_seconds=result.seconds.get("cut"),
+                train_seconds=result.seconds.get("train"),
+                evaluate_seconds=result.seconds.get("evaluate"),
+                device=result.device,
+                versions=dict(result.versions),
+                notes="; ".join(result.notes) or None,
+                error=result.error,
+            )
+        )
+        if updated.rowcount == 0:  # finished before: by us, if the answer was lost, or by another
+            recorded = select(Trial.token).where(Trial.id == held.trial_id)
+            return connection.execute(recorded).scalar() == held.token
+        _write_scores(connection, held, result.tasks)
+    return True
+
+
+def _write_scores(connection: Connection, held: Claim, tasks: Mapping[str, TaskResult]) -> None:
+    """Insert the scores per task and per query."""
+    for table in (TaskScore, QueryScore):  # a failed trial that is tried again starts clean
+        connection.execute(delete(table).where(table.trial_id == held.trial_id))
+    if tasks:
+        rows = [
+            {"trial_id": held.trial_id, "task": task, "score": result.score}
+            for task, result in tasks.items()
+        ]
+        connection.execute(insert(TaskScore), rows)
+    scores = {(task, query): s for task, r in tasks.items() for query, s in r.queries.items()}
+    if scores:
+        ids = _query_ids(connection, held.study_id, list(scores))
+        rows = [
+            {"trial_id": held.trial_id, "query_id": ids[where], "score": score}
+            for where, score in scores.items()
+        ]
+        connection.execute(insert(QueryScore), rows)
+
+
+def _query_ids(
+    connection: Connection, study_id: int, wanted: list[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Number of each (task, query) of the study; those that are new are added."""
+
+    def known() -> dict[tuple[str, str], int]:
+        query = select(Query.task, Query.query, Query.id).where(Query.study_id == study_id)
+        return {(task, name): number for task, name, number in connection.execute(query)}
+
+    ids = known()
+    missing = sorted(set(wanted) - set(ids))  # sorted: two workers adding the same cannot deadlock
+    if missing:
+        rows = [{"study_id": study_id, "task": task, "query": name} for task, name in missing]
+        insert_new(connection, Query, rows)
+        ids = known()
+    return ids
+
+
+def untold(engine: Engine, study_id: int) -> list[Untold]:
+    """Finished trials whose end Optuna does not know yet."""
+    ended = (
+        Trial.study_id == study_id,
+        Trial.state.in_(("complete", "failed")),
+        Trial.told.is_(False),
+    )
+    columns = (Trial.id, Trial.depth, Trial.subset, Trial.optuna_number, Trial.mean)
+    with engines.read(engine) as connection:
+        return [Untold(*row) for row in connection.execute(select(*columns).where(*ended))]
+
+
+def mark_told(engine: Engine, trial_id: int) -> None:
+    """Remember that Optuna knows the end of this trial."""
+    with engines.write(engine) as connection:
+        connection.execute(update(Trial).where(Trial.id == trial_id).values(told=True))

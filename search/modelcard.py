@@ -31,19 +31,25 @@ def write(
     """
     key = subsets.key(kept)
     base = file.base.model if file.base else record.base
+    summary = (
+        f"`{base}` cut to {len(kept)} of its {record.layers} layers: **{key}**. "
+        "The weights are the base's own: layers were removed, nothing was trained or distilled. "
+        "Fine-tune it before use."
+    )
+    provenance = (
+        "Each score was measured after the short fine-tune of the study, not on the weights in "
+        f"this repository. Recipe: `{record.recipe_hash[:16]}`."
+    )
     parts = [
         _front_matter(file, base),
         f"# {name}",
-        f"`{base}` cut to {len(kept)} of its {record.layers} layers: **{key}**. "
-        "The weights are the base's own: layers were removed, nothing was trained or distilled. "
-        "Fine-tune it before use.",
+        summary,
         _usage(name, file),
         "## How these layers were found",
         _search(record, file, len(kept), len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
         _score_table(key, ranking, tasks),
-        "Each score was measured after the short fine-tune of the study, not on the weights in "
-        f"this repository. Recipe: `{record.recipe_hash[:16]}`.",
+        provenance,
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -189,7 +189,7 @@ def claim_single(job: Job, subset: Subset, seed: int) -> Claim | None:
 def history(job: Job, depth: int) -> list[Observation]:
     """All trials of `depth` so far, as samplers see them."""
     rows = retry.patiently(leaderboard.history)(job.engine, job.study.id, depth)
-    return [Observation(subsets.parse(key), state, mean) for key, state, mean in rows]
+    return [Observation(subsets.parse(row.subset), row.state, row.mean) for row in rows]
 
 
 def _propose(plan: DepthPlan, seen: Sequence[Observation]) -> tuple[Subset, str]:

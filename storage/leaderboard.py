@@ -1,12 +1,12 @@
 """Reads the leaderboard, the trials and the history of a study."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, literal_column, select, table, text
+from sqlalchemy import Engine, Select, literal_column, select, table, text
 
 from storage import engine as engines
-from storage.schema import Study, Trial
+from storage.schema import State, Study, Trial
 
 Row = Mapping[str, Any]
 
@@ -22,7 +22,8 @@ def by_task(engine: Engine, study: str | None = None, depth: int | None = None) 
 
 
 def _view(engine: Engine, name: str, study: str | None, depth: int | None, order: str) -> list[Row]:
-    query = select(literal_column("*")).select_from(table(name)).order_by(text(order))
+    query: Select[Any] = select(literal_column("*")).select_from(table(name))
+    query = query.order_by(text(order))
     if study is not None:
         query = query.where(literal_column("study") == study)
     if depth is not None:
@@ -48,9 +49,17 @@ def trials(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def history(engine: Engine, study_id: int, depth: int) -> list[tuple[str, str, float | None]]:
-    """Subset, state and mean of every trial of one depth, in the order they were begun."""
+class PastTrial(NamedTuple):
+    """A trial as a sampler needs it; `mean` is None unless it is complete."""
+
+    subset: str
+    state: State
+    mean: float | None
+
+
+def history(engine: Engine, study_id: int, depth: int) -> list[PastTrial]:
+    """Every trial of one depth, in the order they were begun."""
     here = (Trial.study_id == study_id, Trial.depth == depth)
     query = select(Trial.subset, Trial.state, Trial.mean).where(*here).order_by(Trial.id)
     with engines.read(engine) as connection:
-        return [(subset, state, mean) for subset, state, mean in connection.execute(query)]
+        return [PastTrial(*row) for row in connection.execute(query)]

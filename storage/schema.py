@@ -4,7 +4,7 @@ Ours are the truth; Optuna's are what its dashboard and samplers read.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sqlalchemy import (
     JSON,
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     MetaData,
+    String,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -29,11 +30,15 @@ NAMES = {
 }
 
 
+State = Literal["waiting", "running", "complete", "failed"]
+"""`waiting` was given back and can be taken at once; the rest says itself."""
+
+
 class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {dict[str, Any]: JSON, datetime: DateTime}  # noqa: RUF012 - SQLAlchemy's
+    type_annotation_map = {dict[str, Any]: JSON, datetime: DateTime, State: String}  # noqa: RUF012 - SQLAlchemy's
 
 
 class Study(Table):
@@ -83,7 +88,7 @@ class Trial(Table):
             ["search_depths.study_id", "search_depths.depth"],
             ondelete="CASCADE",
         ),
-        CheckConstraint("state IN ('waiting', 'running', 'complete', 'failed')", name="state"),
+        CheckConstraint(f"state IN {get_args(State)}", name="state"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -93,8 +98,7 @@ class Trial(Table):
     seed: Mapped[int]
     origin: Mapped[str]
     """Who chose the subset: `first`, the sampler's name, or `manual`, which no budget counts."""
-    state: Mapped[str]
-    """waiting (given back), running, complete or failed."""
+    state: Mapped[State]
     owner: Mapped[str | None]
     """Worker that holds it, or held it last: host:pid:start:namespace."""
     token: Mapped[int]

@@ -147,7 +147,7 @@ def _find(connection: Connection, name: str) -> StudyRecord:
         raise InputError(message)
     depths = select(Depth.depth, Depth.budget).where(Depth.study_id == row["id"])
     rows = connection.execute(depths.order_by(Depth.depth))
-    budgets = {depth: budget for depth, budget in rows.tuples()}
+    budgets = {row.depth: row.budget for row in rows}
     fields = {key: value for key, value in row.items() if key != "created_at"}
     return StudyRecord(**fields, budgets=budgets)
 

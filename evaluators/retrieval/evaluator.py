@@ -1,7 +1,6 @@
 """One trial, top to bottom: cut, fine-tune, score."""
 
 import copy
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-import datasets
 import torch
 import transformers
 from datasets import Dataset
@@ -20,7 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from evaluators._options import BaseOptions
 from evaluators._types import Context, Description, Outcome, Progress, TaskScore, silent
 from evaluators.errors import InputError, TrialFailure
-from evaluators.retrieval import Options, data, device, export
+from evaluators.retrieval import Options, data, device, export, quiet
 from evaluators.retrieval.data import Collection
 from evaluators.retrieval.finetune import CACHED, finetune
 from evaluators.retrieval.scoring import Prompts, score
@@ -51,7 +49,7 @@ class RetrievalEvaluator:
         Raises:
             InputError: one of them cannot be loaded or used.
         """
-        _quiet()
+        quiet.silence()
         chosen = device.claim(context.device)
         shell = _load_base(base, context.folder)
         encoder = Encoder.of(shell.model)
@@ -215,7 +213,7 @@ def _load_base(base: BaseOptions, folder: Path) -> Transformer:
     source = data.locate(base.model, folder, "base.model")
     where = {"revision": base.revision} if base.revision else {}
     try:
-        shell = Transformer(
+        shell: Transformer = Transformer(
             source,
             model_kwargs={"dtype": torch.float32, **where},
             config_kwargs=dict(where),
@@ -239,11 +237,3 @@ def _timed(step: Callable[[], Result]) -> tuple[Result, float]:
     """What `step` returns, and its wall time in seconds."""
     start = time.perf_counter()
     return step(), time.perf_counter() - start
-
-
-def _quiet() -> None:
-    """Silence the libraries' own progress bars: the search draws one for the whole trial."""
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)

@@ -101,7 +101,8 @@ def _encoder(model: SentenceTransformer) -> PreTrainedModel:
     module = model[0]
     if not isinstance(module, Transformer):
         raise TypeError(type(module).__name__)
-    return module.model
+    encoder: PreTrainedModel = module.auto_model
+    return encoder
 
 
 def _gap(left: torch.Tensor, right: torch.Tensor) -> float:

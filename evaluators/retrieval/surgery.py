@@ -88,7 +88,7 @@ class Encoder:
         digest = hashlib.sha256()
         for name in sorted(self.weights):
             digest.update(name.encode())
-            digest.update(self.weights[name].contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(self.weights[name].contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def _shortened(self, subset: tuple[int, ...]) -> PreTrainedConfig:
@@ -129,7 +129,7 @@ def find_stack(model: PreTrainedModel) -> str:
         InputError: there is none, or more than one.
     """
     count = getattr(model.config, "num_hidden_layers", None)
-    stacks = [
+    stacks: list[str] = [
         name
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList)

@@ -27,7 +27,7 @@ _FAILURES = (
 app = typer.Typer(
     name="layer-search",
     help="Find which layers of a pretrained encoder to keep.",
-    no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -50,7 +50,9 @@ for module in (quickstart, run, look, export):
 
 def main() -> None:
     """Run the command line; exit with 0, 2 for bad input, 1 for a failure, 130 when interrupted."""
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] or ["--help"]
+    if debug := "--debug" in arguments:  # also where people put it: at the end
+        arguments = ["--debug", *(word for word in arguments if word != "--debug")]
     try:
         code = app(args=arguments, prog_name="layer-search", standalone_mode=False)
     except KeyboardInterrupt:
@@ -58,7 +60,7 @@ def main() -> None:
     except TyperException as error:
         code = fail(error.format_message(), getattr(error, "exit_code", 2))
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        if "--debug" in arguments:
+        if debug:
             traceback.print_exc()
         code = _explain(error)
     sys.exit(code if isinstance(code, int) else 0)

@@ -16,6 +16,7 @@ EXAMPLES = {
     "trials": "Example: layer-search trials minilm --depth 3",
     "space": "Example: layer-search space --layers 22 --depth 7 --cadence strict --samples 3",
 }
+_COLUMNS = 8  # subsets beside each other in the table by task, unless --top says more
 _Depth = Annotated[int | None, typer.Option(min=1, help="This depth only.")]
 
 
@@ -74,6 +75,8 @@ def leaderboard(
         if study is not None:
             stored.find(engine, study)
         rows = (boards.by_task if by_task else boards.ranking)(engine, study, depth)
+    if by_task and top is None and not (as_json or as_csv):
+        top = _COLUMNS
     if top is not None:
         rows = [row for row in rows if row["rank"] <= top]
     if as_json or as_csv:
@@ -165,30 +168,42 @@ COMMANDS = (studies, leaderboard, trials, space)
 
 def print_ranking(rows: Sequence[Any], top: int | None = None) -> None:
     """Print rows of the leaderboard, a table for each study and depth."""
-    columns = ("rank", "subset", "mean", "seeds", "lowest", "highest", "origin")
     for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
         ranked = [row for row in group if top is None or row["rank"] <= top]
+        repeated = any(row["seeds"] > 1 for row in ranked)
+        spread = ("seeds", "lowest", "highest") if repeated else ()
         cells = [
             [
-                row["rank"], row["subset"], score(row["mean"]), row["seeds"],
-                score(row["lowest"]), score(row["highest"]), row["origin"],
+                row["rank"],
+                row["subset"],
+                score(row["mean"]),
+                *(_number(row[name]) for name in spread),
+                row["origin"],
             ]
             for row in ranked
-        ]  # fmt: skip
-        print_table(f"{study}, depth {depth}: mean NDCG@10", columns, cells)
+        ]
+        title = f"{study}, depth {depth}: mean NDCG@10"
+        print_table(title, ("rank", "subset", "mean", *spread, "origin"), cells)
+
+
+def _number(value: float) -> str:
+    return score(value) if isinstance(value, float) else str(value)
 
 
 def _print_tasks(rows: Sequence[Any]) -> None:
-    """Print scores per task, a row for each subset."""
+    """Print scores by task: a row for each task, a column for each rank, so that it stays narrow."""
     for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
         ranked = list(group)
-        tasks = sorted({row["task"] for row in ranked})
-        cells = []
-        for (rank, subset), scores in groupby(ranked, key=lambda row: (row["rank"], row["subset"])):
-            by_task = {row["task"]: row["score"] for row in scores}
-            cells.append([rank, subset, *(score(by_task.get(task)) for task in tasks)])
-        columns = ("rank", "subset", *(task.removeprefix("Nano") for task in tasks))
-        print_table(f"{study}, depth {depth}: NDCG@10 by task", columns, cells)
+        columns = list(dict.fromkeys((row["rank"], row["subset"]) for row in ranked))
+        scores = {(row["subset"], row["task"]): row["score"] for row in ranked}
+        cells = [
+            [task, *(score(scores.get((subset, task))) for _, subset in columns)]
+            for task in sorted({row["task"] for row in ranked})
+        ]
+        title = f"{study}, depth {depth}: NDCG@10 by task and rank"
+        print_table(title, ("task", *(f"#{rank}" for rank, _ in columns)), cells)
+        for rank, subset in columns:
+            console.print(f"  #{rank}  {subset}", highlight=False, soft_wrap=True)
 
 
 def _trial_cells(row: Any) -> list[object]:  # noqa: ANN401 - a row of plain values

@@ -6,13 +6,20 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
-errors = Console(stderr=True)
+WIDE = 240  # a pipe has no width: tables are as wide as they are
+
+
+def _console(stream: TextIO, *, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, width=None if stream.isatty() else WIDE)
+
+
+console = _console(sys.stdout)
+errors = _console(sys.stderr, stderr=True)
 _PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 

@@ -1,4 +1,4 @@
-"""Commands that run trials: launch, work, evaluate."""
+"""Commands that change the store: launch, work, evaluate, init."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from storage.studies import DepthStatus
 
 EXAMPLES = {
+    "init": "Example: layer-search init --store postgresql://search@db.example/search",
     "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
     "work": "Example: layer-search work minilm --store postgresql://search@db.example/search",
     "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml --subset 0_1_2_18",
@@ -54,6 +55,14 @@ def launch(
     jobs.plan(file, evaluator.description, depth)  # before anything is written
     with opened(store, create=True) as engine:
         _work(jobs.begin(engine, file, folder, evaluator, depths=depth, trials=trials), engine)
+
+
+def init(*, store: Store = DEFAULT_STORE) -> None:
+    """Create the store, or migrate one that an older release made. Launching does it too."""
+    from storage import engine as engines
+
+    with opened(store, create=True):
+        console.print(f"{engines.display(engines.parse(store))} is ready")
 
 
 def work(
@@ -131,7 +140,7 @@ def evaluate(
     print_ranking([row for row in rows if row["subset"] == subset])
 
 
-COMMANDS = (launch, work, evaluate)
+COMMANDS = (launch, work, evaluate, init)
 
 
 def _work(job: "Job", engine: "Engine") -> None:

@@ -1,0 +1,153 @@
+"""Writes the toy world: passages about who did what where, and questions in other words.
+
+Two adjectives in a passage belong to two nouns, and there are passages where they are exchanged: a
+model must bind words to their neighbours, not only recognise them. Test passages are never trained on.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from evaluators._toy.words import ADJECTIVES, NOUNS, PEOPLE, PLACES, VERBS
+
+TASKS = ("ToyThings", "ToyPeople", "ToyPlaces")
+QUERIES = 60
+DOCUMENTS = 300
+TRIPLETS = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a passage tells: a person did something to two things at a place."""
+
+    person: str
+    verb: str
+    first: tuple[str, str]
+    second: tuple[str, str]
+    place: str
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> "Scene":
+        """A scene drawn at random."""
+        first, second = rng.sample(sorted(NOUNS), 2)
+        one, other = rng.sample(sorted(ADJECTIVES), 2)
+        return cls(
+            person=rng.choice(sorted(PEOPLE)),
+            verb=rng.choice(sorted(VERBS)),
+            first=(one, first),
+            second=(other, second),
+            place=rng.choice(sorted(PLACES)),
+        )
+
+    def twin(self) -> "Scene":
+        """The same words, but each adjective belongs to the other noun."""
+        return replace(
+            self,
+            first=(self.second[0], self.first[1]),
+            second=(self.first[0], self.second[1]),
+        )
+
+    def passage(self, rng: random.Random) -> str:
+        """The scene as a document tells it."""
+        (one, first), (other, second) = self.first, self.second
+        forms = (
+            f"at the {self.place} the {self.person} {self.verb} the {one} {first} "
+            f"and the {other} {second} .",
+            f"the {self.person} {self.verb} the {one} {first} , then the {other} {second} , "
+            f"at the {self.place} .",
+            f"once the {other} {second} was near the {one} {first} , "
+            f"the {self.person} {self.verb} it at the {self.place} .",
+        )
+        return rng.choice(forms)
+
+    def question(self, task: str, rng: random.Random) -> str:
+        """A question that only this scene answers, in the other words."""
+        one, first = ADJECTIVES[self.first[0]], NOUNS[self.first[1]]
+        other, second = ADJECTIVES[self.second[0]], NOUNS[self.second[1]]
+        person, verb, place = PEOPLE[self.person], VERBS[self.verb], PLACES[self.place]
+        forms = {
+            "ToyThings": (
+                f"where was the {one} {first} beside the {other} {second} ?",
+                f"what {person} has the {one} {first} and the {other} {second} ?",
+            ),
+            "ToyPeople": (
+                f"where was the {person} that {verb} the {one} {first} ?",
+                f"what did the {person} with the {other} {second} and the {one} {first} ?",
+            ),
+            "ToyPlaces": (
+                f"who {verb} the {one} {first} at the {place} ?",
+                f"which {first} was in the {place} near the {other} {second} ?",
+            ),
+        }
+        return rng.choice(forms[task])
+
+
+def write(folder: Path, seed: int = 0) -> None:
+    """Write `folder/train.jsonl` and `folder/test`, the latter in NanoBEIR layout.
+
+    Args:
+        folder: an existing folder.
+        seed: the same seed writes the same world.
+    """
+    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    told: set[Scene] = set()
+    for task in TASKS:
+        _write_task(folder / "test", task, _unheard(rng, told), rng)
+    scenes = _unheard(rng, told)
+    triplets = [
+        {
+            "anchor": scene.question(rng.choice(TASKS), rng),
+            "positive": scene.passage(rng),
+            "negative": scene.twin().passage(rng),
+        }
+        for scene in islice(scenes, TRIPLETS)
+    ]
+    _write_lines(folder / "train.jsonl", triplets)
+    (folder / "test" / "README.md").write_text(_layout(), encoding="utf-8")
+
+
+def _unheard(rng: random.Random, told: set[Scene]) -> Iterator[Scene]:
+    """Scenes that were not told before, endlessly."""
+    while True:
+        scene = Scene.draw(rng)
+        if scene not in told:
+            told |= {scene, scene.twin()}
+            yield scene
+
+
+def _write_task(folder: Path, task: str, scenes: Iterator[Scene], rng: random.Random) -> None:
+    """One task: half the scenes of the questions have a twin among the documents."""
+    asked = [next(scenes) for _ in range(QUERIES)]
+    twins = [scene.twin() for scene in asked]
+    others = [next(scenes) for _ in range(DOCUMENTS - len(asked) - len(twins))]
+    documents = [*asked, *twins, *others]
+    names = {scene: f"d{number}" for number, scene in enumerate(documents)}
+    corpus = [{"_id": name, "text": scene.passage(rng)} for scene, name in names.items()]
+    rng.shuffle(corpus)
+    queries = [
+        {"_id": f"q{number}", "text": scene.question(task, rng)}
+        for number, scene in enumerate(asked)
+    ]
+    qrels = [
+        {"query-id": f"q{number}", "corpus-id": names[scene]} for number, scene in enumerate(asked)
+    ]
+    for config, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):
+        _write_lines(folder / config / f"{task}.jsonl", rows)
+
+
+def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def _layout() -> str:
+    """The front matter that tells `datasets` where each config and split lies."""
+    lines = ["---", "configs:"]
+    for config in ("corpus", "queries", "qrels"):
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for task in TASKS:
+            lines += [f"  - split: {task}", f"    path: {config}/{task}.jsonl"]
+    return "\n".join([*lines, "---", ""])

@@ -1,4 +1,4 @@
-"""A tiny retrieval world and a tiny base, made on the spot: what `layer-search quickstart` runs on."""
+"""A tiny retrieval world and a tiny base, made on the spot for `layer-search quickstart`."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
 """Writes the toy world: passages about who did what where, and questions in other words.
 
 Two adjectives in a passage belong to two nouns, and there are passages where they are exchanged: a
-model must bind words to their neighbours, not only recognise them. Test passages are never trained on.
+model must bind words to their neighbours, not only recognise them. Test passages are never trained
+on.
 """
 
 import json
@@ -53,13 +54,12 @@ class Scene:
     def passage(self, rng: random.Random) -> str:
         """The scene as a document tells it."""
         (one, first), (other, second) = self.first, self.second
+        place, person, verb = self.place, self.person, self.verb
+        before = f"once the {other} {second} was near the {one} {first} ,"
         forms = (
-            f"at the {self.place} the {self.person} {self.verb} the {one} {first} "
-            f"and the {other} {second} .",
-            f"the {self.person} {self.verb} the {one} {first} , then the {other} {second} , "
-            f"at the {self.place} .",
-            f"once the {other} {second} was near the {one} {first} , "
-            f"the {self.person} {self.verb} it at the {self.place} .",
+            f"at the {place} the {person} {verb} the {one} {first} and the {other} {second} .",
+            f"the {person} {verb} the {one} {first} , then the {other} {second} , at the {place} .",
+            f"{before} the {person} {verb} it at the {place} .",
         )
         return rng.choice(forms)
 

@@ -31,7 +31,7 @@ class TrainOptions(BaseModel):
     """Columns of passages that do not."""
 
 
-class TestOptions(BaseModel):
+class EvaluationOptions(BaseModel):
     """`[evaluator.test]`: the collections it is scored on."""
 
     data: Text = "sentence-transformers/NanoBEIR-en"
@@ -49,7 +49,7 @@ class Options(BaseModel):
 
     train: TrainOptions | None = None
     """May be left out when `steps = 0`."""
-    test: TestOptions = TestOptions()
+    test: EvaluationOptions = EvaluationOptions()
     loss: Literal["multiple-negatives-ranking", "cached-multiple-negatives-ranking"] = (
         "multiple-negatives-ranking"
     )

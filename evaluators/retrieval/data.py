@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets import Dataset, get_dataset_split_names, load_dataset
 
 from evaluators.errors import InputError
-from evaluators.retrieval import Options, TestOptions, TrainOptions
+from evaluators.retrieval import EvaluationOptions, Options, TrainOptions
 
 _FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 _HUB_ID = r"[\w.-]+/[\w.-]+"
@@ -88,7 +88,7 @@ def _load_training(train: TrainOptions, source: str) -> Dataset:
         raise InputError(message) from error
 
 
-def collections(test: TestOptions, folder: Path) -> list[Collection]:
+def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
     """The collections that `test` names, in its order.
 
     Queries and documents without text are left out, as NanoBEIR's own evaluator does.
@@ -111,7 +111,7 @@ def collections(test: TestOptions, folder: Path) -> list[Collection]:
     return [_collection(source, task, test) for task in test.tasks or splits]
 
 
-def _collection(source: str, task: str, test: TestOptions) -> Collection:
+def _collection(source: str, task: str, test: EvaluationOptions) -> Collection:
     """One task of `source`."""
 
     def rows(config: str, *columns: str) -> list[tuple[str, str]]:

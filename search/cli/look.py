@@ -191,7 +191,7 @@ def _number(value: float) -> str:
 
 
 def _print_tasks(rows: Sequence[Any]) -> None:
-    """Print scores by task: a row for each task, a column for each rank, so that it stays narrow."""
+    """Print scores by task: a row for each task, a column for each rank, to stay narrow."""
     for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
         ranked = list(group)
         columns = list(dict.fromkeys((row["rank"], row["subset"]) for row in ranked))

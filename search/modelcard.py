@@ -1,6 +1,8 @@
 """The model card of an exported subset."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from search import subsets
@@ -30,21 +32,24 @@ def write(
         tasks: rows of the leaderboard by task of its depth.
     """
     key = subsets.key(kept)
-    base = file.base.model if file.base else record.base
+    base = _hub_id(record, file) or record.base
     summary = (
         f"`{base}` cut to {len(kept)} of its {record.layers} layers: **{key}**. "
         "The weights are the base's own: layers were removed, nothing was trained or distilled. "
         "Fine-tune it before use."
     )
+    if key not in {row["subset"] for row in ranking}:
+        summary += " This subset itself was not scored in the study."
     provenance = (
         "Each score was measured after the short fine-tune of the study, not on the weights in "
         f"this repository. Recipe: `{record.recipe_hash[:16]}`."
     )
     parts = [
-        _front_matter(file, base),
+        _front_matter(_hub_id(record, file)),
         f"# {name}",
         summary,
         _usage(name, file),
+        *_lengths(file),
         "## How these layers were found",
         _search(record, file, len(kept), len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
@@ -54,14 +59,31 @@ def write(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(file: StudyFile, base: str) -> str:
-    # a hub id links to the base; a path of somebody's machine has no place on a card
-    is_local = base.startswith((".", "/", "~"))
+def _hub_id(record: StudyRecord, file: StudyFile) -> str | None:
+    """The base's hub id; None when it is a folder of somebody's machine, which no card may name."""
+    model = file.base.model if file.base else ""
+    is_local = Path(record.folder, model).exists()
+    return model if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model) and not is_local else None
+
+
+def _front_matter(hub_id: str | None) -> str:
     lines = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
-    if file.base and not is_local:
-        lines.append(f"base_model: {base}")
+    if hub_id:
+        lines.append(f"base_model: {hub_id}")
     tags = ["sentence-transformers", "feature-extraction", "layer-pruning"]
     return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---"])
+
+
+def _lengths(file: StudyFile) -> list[str]:
+    """What the saved settings cut texts to."""
+    if file.base is None:
+        return []
+    text = (
+        f"`encode_query` reads {file.base.query_length} tokens and `encode_document` "
+        f"{file.base.document_length}, as in the study; set `model[0].query_length` and "
+        "`model[0].document_length` to change that."
+    )
+    return [text]
 
 
 def _usage(name: str, file: StudyFile) -> str:

@@ -220,7 +220,6 @@ def _load_base(base: BaseOptions, folder: Path) -> Transformer:
             processor_kwargs=dict(where),
             query_length=base.query_length,
             document_length=base.document_length,
-            max_seq_length=max(base.query_length, base.document_length),
         )
     except Exception as error:  # the library raises whatever its parts raise
         reason = str(error).strip().split("\n", 1)[0]

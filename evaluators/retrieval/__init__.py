@@ -48,8 +48,9 @@ class Options(BaseModel):
     """Keys of `[evaluator]` with `name = "retrieval"`."""
 
     train: TrainOptions | None = None
-    """May be left out when `steps = 0`."""
+    """What it learns from; may be left out when `steps = 0`."""
     test: EvaluationOptions = EvaluationOptions()
+    """What it is scored on."""
     loss: Literal["multiple-negatives-ranking", "cached-multiple-negatives-ranking"] = (
         "multiple-negatives-ranking"
     )

@@ -122,11 +122,9 @@ class LayerSpace:
         """Whether `subset`, a tuple of layer numbers, belongs to the space."""
         if not isinstance(subset, tuple) or len(subset) != self.depth:
             return False
-        ascending = all(low < high for low, high in pairwise(subset))
-        inside = all(isinstance(layer, int) and 0 <= layer < self.layers for layer in subset)
         return (
-            ascending
-            and inside
+            all(isinstance(layer, int) and 0 <= layer < self.layers for layer in subset)
+            and all(low < high for low, high in pairwise(subset))
             and self.pinned <= set(subset)
             and all(allowed[layer] for allowed, layer in zip(self._allowed, subset, strict=True))
         )
@@ -245,7 +243,7 @@ class LayerSpace:
     def decode_parameters(self, parameters: Mapping[str, object]) -> Subset | None:
         """The subset recorded in Optuna `parameters`; None when they are not of this base."""
         keep = [parameters.get(parameter(layer)) for layer in range(self.layers)]
-        if not all(value in (0, 1) for value in keep):
+        if parameter(self.layers) in parameters or not all(value in (0, 1) for value in keep):
             return None
         return tuple(layer for layer, value in enumerate(keep) if value == 1)
 

@@ -20,6 +20,7 @@ from search.subsets import Subset
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
 Record = TypeVar("Record", bound=BaseModel)
+_ALTERNATIVE = re.compile(r"constrained-\w+|dict\[.*\]|\[key\]")  # pydantic's own parts of a path
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
@@ -202,7 +203,14 @@ def _check_study(file: StudyFile) -> None:
         message = "study.trials: give one number for each of study.depths, and for no other depth"
         raise InputError(message)
     for entry in study.first:
-        if entry not in families.FAMILIES and len(subsets.parse(entry)) not in study.depths:
+        if entry in families.FAMILIES:
+            continue
+        try:
+            depth = len(subsets.parse(entry))
+        except InputError as error:
+            message = f"study.first: {error}, or a family: {', '.join(families.FAMILIES)}"
+            raise InputError(message) from error
+        if depth not in study.depths:
             message = f"study.first: {entry} has none of the study's depths"
             raise InputError(message)
 
@@ -243,17 +251,26 @@ def _name(chosen: Mapping[str, Any], section: str, choices: list[str]) -> str:
 def _checked(record: type[Record], data: Mapping[str, Any], prefix: str) -> Record:
     """`data` as a `record`; the first mistake becomes one readable line."""
     try:
-        return record.model_validate_json(json.dumps(data, default=str))
+        return record.model_validate_json(json.dumps(data, default=_refuse_date))
     except ValidationError as error:
         raise InputError(_readable(error, record, prefix)) from error
+
+
+def _refuse_date(value: object) -> object:
+    """TOML's dates and times are no JSON: no key takes one, so show it as what no key takes."""
+    return {"date": str(value)}
 
 
 def _readable(error: ValidationError, record: type[BaseModel], prefix: str) -> str:
     """The first mistake of `error`: the key's full name, what is wrong, and what is allowed."""
     mistakes = error.errors(include_url=False)
     # an unknown key first: it is usually the misspelt form of one that is reported missing
-    first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
-    path = [str(part) for part in first["loc"] if re.fullmatch(r"\w+", str(part))]
+    # then the deepest: of the alternatives of a key it is the one that was meant
+    first = min(
+        mistakes,
+        key=lambda mistake: (mistake["type"] != "extra_forbidden", -len(mistake["loc"])),
+    )
+    path = [str(part) for part in first["loc"] if not _ALTERNATIVE.fullmatch(str(part))]
     where = prefix + ".".join(path)
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(_fields_at(record, path[:-1]))

@@ -20,7 +20,7 @@ def parse(text: str) -> Subset:
     Raises:
         InputError: `text` is not a canonical key.
     """
-    if re.fullmatch(r"(0|[1-9]\d{0,3})(_(0|[1-9]\d{0,3}))*", text):
+    if re.fullmatch(r"(0|[1-9][0-9]{0,3})(_(0|[1-9][0-9]{0,3}))*", text):
         subset = tuple(map(int, text.split("_")))
         if all(low < high for low, high in pairwise(subset)):
             return subset

@@ -30,6 +30,10 @@ Device = Annotated[
         help="cpu, cuda:0, ...; the best there is when left out.",
     ),
 ]
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the study's relative paths start from on this machine."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 

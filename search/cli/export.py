@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.arguments import DEFAULT_STORE, Store, opened
+from search.cli.arguments import DEFAULT_STORE, Folder, Store, opened
 from search.cli.output import console, errors
 
 EXAMPLES = {"export": "Example: layer-search export minilm --depth 3 models/"}
@@ -21,10 +21,7 @@ def export(
     subset: Annotated[
         str | None, typer.Option(help="This subset; the leader when left out.")
     ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the study's relative paths start from on this machine."),
-    ] = None,
+    folder: Folder = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Write the best subset of a depth as a model that stock libraries load.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.arguments import DEFAULT_STORE, Device, Store, StudyPath, opened
+from search.cli.arguments import DEFAULT_STORE, Device, Folder, Store, StudyPath, opened
 from search.cli.output import console, errors
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def work(
         str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
     ] = None,
     *,
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the study's relative paths start from on this machine."),
-    ] = None,
+    folder: Folder = None,
     store: Store = DEFAULT_STORE,
     device: Device = None,
 ) -> None:

@@ -93,7 +93,8 @@ class SubsetSampler(BaseSampler):
             return self.space.encode(self.next_subset(history))
         except SpaceExhaustedError:
             study.stop()
-            return self.space.encode(history[0].subset)
+            repeated = next(past.subset for past in history if past.subset in self.space)
+            return self.space.encode(repeated)
 
     def sample_independent(
         self,

@@ -3,6 +3,9 @@
 import math
 import random
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from search.errors import InputError
 from search.samplers._base import Observation, SubsetSampler, unseen
@@ -24,7 +27,12 @@ class SwapSampler(SubsetSampler):
     """
 
     def __init__(
-        self, space: LayerSpace, *, seed: int = 0, startup: int = 8, explore: float = 0.1
+        self,
+        space: LayerSpace,
+        *,
+        seed: int = 0,
+        startup: Annotated[int, Field(ge=0)] = 8,
+        explore: Annotated[float, Field(ge=0, le=1)] = 0.1,
     ) -> None:
         super().__init__(space, seed=seed)
         if startup < 0 or not 0 <= explore <= 1:

@@ -3,11 +3,14 @@
 import math
 import random
 from collections.abc import Sequence
+from typing import Annotated
 
 import optuna
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
+from pydantic import Field
 
+from search.errors import InputError
 from search.samplers._base import Observation, SubsetSampler, unseen
 from search.space import LayerSpace, parameter
 from search.subsets import Subset
@@ -28,9 +31,17 @@ class TPESampler(SubsetSampler):
     """
 
     def __init__(
-        self, space: LayerSpace, *, seed: int = 0, startup: int = 10, multivariate: bool = False
+        self,
+        space: LayerSpace,
+        *,
+        seed: int = 0,
+        startup: Annotated[int, Field(ge=0)] = 10,
+        multivariate: bool = False,
     ) -> None:
         super().__init__(space, seed=seed)
+        if startup < 0:
+            message = f"tpe takes startup >= 0, not {startup}"
+            raise InputError(message)
         self.startup = startup
         self.multivariate = multivariate
 
@@ -53,7 +64,12 @@ class TPESampler(SubsetSampler):
             multivariate=self.multivariate,
             seed=rng.randrange(2**31),
         )
-        study = optuna.create_study(direction="maximize", sampler=estimator)
+        level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # or each proposal announces a study
+        try:
+            study = optuna.create_study(direction="maximize", sampler=estimator)
+        finally:
+            optuna.logging.set_verbosity(level)
         layers = range(self.space.layers)
         distributions = {parameter(layer): IntDistribution(0, 1) for layer in layers}
         for trial in history:

@@ -38,8 +38,11 @@ def parse(url: str) -> URL:
     if kind not in ("sqlite", "postgresql"):
         message = f"a store on {kind!r} is not supported: {hint}"
         raise InputError(message)
-    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+    if kind == "sqlite" and (not parsed.database or re.match(r"file:|:memory:", parsed.database)):
         message = f"the store must be a file that workers can share: {hint}"
+        raise InputError(message)
+    if "@" in (parsed.host or ""):  # the rest of a password, which no message may repeat
+        message = f"the store URL holds more than one '@': write the password's as %40; {hint}"
         raise InputError(message)
     if kind == "postgresql" and not parsed.database:
         message = f"the store URL names no database: {hint}"

@@ -67,7 +67,8 @@ def begin(  # noqa: PLR0913 - one argument per column
     """Create the study `name`, or join it when it exists with the same file.
 
     Raises:
-        InputError: a study of this name exists with another file; the message lists the keys.
+        InputError: the study exists with another file, base or data; the message lists
+            what differs.
     """
     with engines.write(engine) as connection:
         insert_new(
@@ -86,6 +87,7 @@ def begin(  # noqa: PLR0913 - one argument per column
         )
         record = _find(connection, name)
         require_same(record, file)
+        _require_same_data(record, fingerprints)
         rows = [_depth_row(record.id, name, depth, budget) for depth, budget in budgets.items()]
         insert_new(connection, Depth, rows)
         return _find(connection, name)
@@ -110,6 +112,23 @@ def require_same(record: StudyRecord, file: Mapping[str, Any]) -> None:
                 "restore the file and set the budget with `launch --trials`, or give it a new name"
             )
         message = f"study {record.name!r} began with another file: {'; '.join(differing)}. {hint}"
+        raise InputError(message)
+
+
+def _require_same_data(record: StudyRecord, fingerprints: Mapping[str, str]) -> None:
+    """Refuse a base or data other than those `record` began with.
+
+    Raises:
+        InputError: they differ; the message names them.
+    """
+    parts = sorted({*record.fingerprints, *fingerprints})
+    stored = record.fingerprints
+    differing = [name for name in parts if stored.get(name) != fingerprints.get(name)]
+    if differing:
+        message = (
+            f"study {record.name!r} began with other content of: {', '.join(differing)}. Its scores "
+            "would not compare: restore what it began with, or give the study a new name"
+        )
         raise InputError(message)
 
 

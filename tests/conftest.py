@@ -142,9 +142,12 @@ def dump() -> Callable[[Engine], dict[str, list[tuple[Any, ...]]]]:
 def cli() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Runs the real command in a process of its own."""
 
-    def run(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: object, cwd: Path | None = None, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [COMMAND, *map(str, arguments)],
+            cwd=cwd,
             env=os.environ | environment,
             capture_output=True,
             text=True,

@@ -20,7 +20,7 @@ def _console(stream: TextIO, *, stderr: bool = False) -> Console:
 
 console = _console(sys.stdout)
 errors = _console(sys.stderr, stderr=True)
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
+_PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 
 
 def fail(message: str, code: int) -> int:

@@ -1,0 +1,50 @@
+# Two images: the worker (the default) and, with `--target dashboard`, Optuna's dashboard.
+#
+#     docker build --tag layer-search .
+#
+# On Linux x86-64 pip's own index holds a torch built for CUDA, which also runs on a CPU and makes a
+# large image. TORCH_INDEX takes the URL of an index with another build of the same version:
+#
+#     docker build --build-arg TORCH_INDEX=URL --tag layer-search .
+
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim-bookworm AS base
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
+# models and data sets from the hub go to ~/.cache/huggingface: a volume there inherits this owner
+RUN useradd --create-home --uid 1000 search \
+    && install -d -o search -g search /home/search/.cache/huggingface
+WORKDIR /app
+COPY constraints.txt ./
+
+
+FROM base AS dashboard
+ARG DASHBOARD=0.21.0
+RUN pip install --constraint constraints.txt \
+    "optuna-dashboard==${DASHBOARD}" optuna sqlalchemy 'psycopg[binary]'
+USER 1000
+WORKDIR /home/search
+EXPOSE 8080
+ENTRYPOINT ["optuna-dashboard"]
+
+
+FROM base AS worker
+ARG TORCH_INDEX=""
+# without its dependencies: they come from pip's own index below, which then finds torch in place
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        pip install --no-deps --index-url "$TORCH_INDEX" --constraint constraints.txt torch; \
+    fi
+# dependencies first: they change less often than the code, and this layer is the slow one
+COPY pyproject.toml ./
+RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+        > requirements.txt \
+    && pip install --constraint constraints.txt --requirement requirements.txt
+COPY LICENSE README.md ./
+COPY search search
+COPY evaluators evaluators
+COPY storage storage
+RUN pip install --no-deps .
+USER 1000
+WORKDIR /home/search
+ENTRYPOINT ["layer-search"]
+CMD ["--help"]

@@ -1,0 +1,43 @@
+# The project's commands. Everything is installed into .venv, once, and again when pyproject.toml or
+# constraints.txt changes. `make PYTHON=python3.12 test` picks another interpreter for it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+PIP := $(BIN)/python -m pip install --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test check clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+quickstart: $(RUNTIME) ## install, then search a tiny model from start to end, without any download
+	$(BIN)/layer-search quickstart
+
+test: $(DEV) ## install the development tools as well, and run the tests; TESTS=... runs some of them
+	$(BIN)/pytest $(TESTS)
+
+check: $(DEV) ## lint, formatting, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove the environment, caches, builds and the quickstart's folder; stores are kept
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist \
+	  layer-search-quickstart
+	find search evaluators storage tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: try make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install 'pip>=25.1' # the first that knows dependency groups
+	$(PIP) --editable .
+	touch $@
+
+$(DEV): $(RUNTIME)
+	$(PIP) --group dev
+	touch $@

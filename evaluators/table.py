@@ -72,7 +72,14 @@ def create(options: BaseModel, context: Context) -> Evaluator:
     if not path.is_file():
         message = f"no such file: {path} (evaluator.path)"
         raise InputError(message)
-    means, tasks = _read(path, options.layers)
+    try:
+        means, tasks = _read(path, options.layers)
+    except UnicodeDecodeError as error:
+        message = f"cannot read {path}: it is not UTF-8 text"
+        raise InputError(message) from error
+    except (csv.Error, OSError) as error:
+        message = f"cannot read {path} as CSV: {error}"
+        raise InputError(message) from error
     description = Description(
         base=Path(context.base.model).name if context.base else path.stem,
         layers=options.layers,

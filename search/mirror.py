@@ -5,9 +5,11 @@ repeated, so that a worker that died between the two is caught up by the next on
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import URL
@@ -80,11 +82,13 @@ class Mirror:
     def tell(self, depth: int, number: int, score: float | None) -> None:
         """Tell Optuna how the trial ended; `score` is None when it failed."""
         study = self._studies[depth]
-        trial = self._storage.get_trial(self._id(study, number))
-        if trial.state is TrialState.WAITING:  # given back, and finished late by its first worker
-            self._storage.set_trial_state_values(self._id(study, number), TrialState.RUNNING)
         state = TrialState.FAIL if score is None else TrialState.COMPLETE
-        study.tell(number, score, state=state, skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):  # another worker told Optuna since our look
+            trial_id = self._id(study, number)
+            if self._storage.get_trial(trial_id).state is TrialState.WAITING:
+                # given back, and finished late by its first worker
+                self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            study.tell(number, score, state=state, skip_if_finished=True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -97,7 +101,10 @@ class Mirror:
 
     def _find(self, study: optuna.Study, trial_id: int) -> int | None:
         """Number of the unfinished Optuna trial made for `trial_id` by a worker that died since."""
-        for trial in study.get_trials(deepcopy=False, states=_LIVE):
+        # not `study.get_trials`: that reads every trial of the study first
+        study_id = study._study_id  # noqa: SLF001
+        live = self._storage.get_all_trials(study_id, deepcopy=False, states=_LIVE)
+        for trial in live:
             if trial.user_attrs.get(_OURS) == trial_id:
                 return trial.number
         return None

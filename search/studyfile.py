@@ -5,29 +5,35 @@ import inspect
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, create_model
 
 import evaluators
 from search import families, samplers, subsets
 from search.errors import InputError
+from search.mistakes import checked
 from search.space import LayerSpace
 from search.subsets import Subset
 
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
-Record = TypeVar("Record", bound=BaseModel)
-_ALTERNATIVE = re.compile(r"constrained-\w+|dict\[.*\]|\[key\]")  # pydantic's own parts of a path
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+
+def _named(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        message = "should be letters, digits, '.', '_' and '-' without spaces, at most 100"
+        raise ValueError(message)
+    return name
 
 
 class StudyOptions(evaluators.Options):
     """`[study]`: what is searched, and how long."""
 
-    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    name: Annotated[str, AfterValidator(_named)]
     """Name in the store: letters, digits, '.', '_' and '-'."""
     depths: Annotated[tuple[Count, ...], Field(min_length=1)]
     """Numbers of layers to keep; one study each."""
@@ -99,15 +105,19 @@ class StudyFile(evaluators.Options):
             )
             message = f"space.period = {period}, but {rhythm}: leave the key out"
             raise InputError(message)
-        return LayerSpace(
-            layers=base.layers,
-            depth=depth,
-            period=base.period,
-            cadence=self.space.cadence,
-            keep_first=self.space.keep_first,
-            pinned=frozenset(self.space.pinned),
-            forbidden=frozenset(self.space.forbidden),
-        )
+        try:
+            return LayerSpace(
+                layers=base.layers,
+                depth=depth,
+                period=base.period,
+                cadence=self.space.cadence,
+                keep_first=self.space.keep_first,
+                pinned=frozenset(self.space.pinned),
+                forbidden=frozenset(self.space.forbidden),
+            )
+        except InputError as error:
+            message = f"study {self.study.name!r}, [space] at depth {depth}: {error}"
+            raise InputError(message) from error
 
     def first(self, space: LayerSpace) -> list[Subset]:
         """The subsets of `space.depth` to try before the sampler is asked, without repeats.
@@ -188,7 +198,7 @@ def parse(data: Mapping[str, Any]) -> StudyFile:
         "sampler": {"name": chosen["name"], **_checked_sampler(chosen)},
         "evaluator": {"name": evaluator.get("name"), **_checked_evaluator(evaluator)},
     }
-    file = _checked(StudyFile, complete, "")
+    file = checked(StudyFile, complete, "")
     _check_study(file)
     return file
 
@@ -226,18 +236,17 @@ def _checked_sampler(chosen: Mapping[str, Any]) -> dict[str, Any]:
     # pydantic's overloads cannot see that the mapping holds only field definitions
     record = create_model("SamplerOptions", __base__=evaluators.Options, **allowed)  # type: ignore[call-overload]
     options = {key: value for key, value in chosen.items() if key != "name"}
-    checked: dict[str, Any] = _checked(record, options, "sampler.").model_dump(mode="json")
-    return checked
+    plain: dict[str, Any] = checked(record, options, "sampler.").model_dump(mode="json")
+    return plain
 
 
 def _checked_evaluator(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an evaluator, checked against its own record."""
     module = evaluators.load(_name(chosen, "evaluator", evaluators.names()))
     options = {key: value for key, value in chosen.items() if key != "name"}
-    checked: dict[str, Any] = _checked(module.Options, options, "evaluator.").model_dump(
-        mode="json"
-    )
-    return checked
+    record = checked(module.Options, options, "evaluator.")
+    plain: dict[str, Any] = record.model_dump(mode="json")
+    return plain
 
 
 def _name(chosen: Mapping[str, Any], section: str, choices: list[str]) -> str:
@@ -246,46 +255,3 @@ def _name(chosen: Mapping[str, Any], section: str, choices: list[str]) -> str:
         message = f"{section}.name: name one of {', '.join(choices)}"
         raise InputError(message)
     return name
-
-
-def _checked(record: type[Record], data: Mapping[str, Any], prefix: str) -> Record:
-    """`data` as a `record`; the first mistake becomes one readable line."""
-    try:
-        return record.model_validate_json(json.dumps(data, default=_refuse_date))
-    except ValidationError as error:
-        raise InputError(_readable(error, record, prefix)) from error
-
-
-def _refuse_date(value: object) -> object:
-    """TOML's dates and times are no JSON: no key takes one, so show it as what no key takes."""
-    return {"date": str(value)}
-
-
-def _readable(error: ValidationError, record: type[BaseModel], prefix: str) -> str:
-    """The first mistake of `error`: the key's full name, what is wrong, and what is allowed."""
-    mistakes = error.errors(include_url=False)
-    # an unknown key first: it is usually the misspelt form of one that is reported missing
-    # then the deepest: of the alternatives of a key it is the one that was meant
-    first = min(
-        mistakes,
-        key=lambda mistake: (mistake["type"] != "extra_forbidden", -len(mistake["loc"])),
-    )
-    path = [str(part) for part in first["loc"] if not _ALTERNATIVE.fullmatch(str(part))]
-    where = prefix + ".".join(path)
-    if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_fields_at(record, path[:-1]))
-        return f"unknown key {where}: allowed are {allowed or 'no keys'}"
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    problem = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    problem = problem[0].lower() + problem[1:]
-    return f"{where}: {problem}, not {json.dumps(first['input'], default=str)[:80]}"
-
-
-def _fields_at(record: type[BaseModel], path: list[str]) -> Iterator[str]:
-    """Names of the keys allowed at `path` inside `record`."""
-    for part in path:
-        annotation = record.model_fields[part].annotation
-        options = [annotation, *get_args(annotation)]
-        record = next(o for o in options if inspect.isclass(o) and issubclass(o, BaseModel))
-    yield from record.model_fields

@@ -1,6 +1,7 @@
 """The way of one trial: claim, evaluate, record, tell Optuna."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -16,10 +17,11 @@ from search.job import DepthPlan, Job
 from search.samplers import Observation
 from search.subsets import Subset
 from storage import claims, leaderboard, results, retry
-from storage.claims import MANUAL, Claim
+from storage.claims import Claim
 from storage.errors import BudgetSpentError, ClaimTakenError
 from storage.lease import Lease
 from storage.results import Result, TaskResult
+from storage.schema import MANUAL
 
 log = logging.getLogger("layer-search")
 POLL_SECONDS = 2.0
@@ -55,8 +57,13 @@ def work(job: Job, report: Reporter) -> None:
         KeyboardInterrupt: the claimed trial was given back.
     """
     catch_up(job)
-    while (held := _next_claim(job, report)) is not None:
-        run(job, held, report)
+    try:
+        while (held := _next_claim(job, report)) is not None:
+            run(job, held, report)
+    except BaseException:
+        with _uninterrupted(), _best_effort("give back what is held"):
+            claims.give_back_all(job.engine, job.study.id, claims.this_worker())
+        raise
 
 
 def run(job: Job, held: Claim, report: Reporter) -> Result:
@@ -75,7 +82,10 @@ def run(job: Job, held: Claim, report: Reporter) -> Result:
         with Lease(job.engine, held):
             result = _evaluate(job, held, report)
     except BaseException as error:
-        _give_back(job, held, number)
+        with _uninterrupted(), _best_effort(f"give {held.subset} back"):
+            claims.give_back(job.engine, held, broke=isinstance(error, Exception))
+            if number is not None:
+                job.mirror.wait(held.depth, number)
         if isinstance(error, Exception):
             message = f"trial {held.subset} broke and was given back: {_reason(error)}"
             raise SearchError(message) from error
@@ -106,15 +116,19 @@ def _tell(job: Job, trial: results.Untold) -> None:
 
 def _evaluate(job: Job, held: Claim, report: Reporter) -> Result:
     """Scores of the trial, or the reason there are none."""
+    if held.breaks >= ATTEMPTS:
+        return Result(None, error=f"its worker ended {held.breaks} times without a result")
     try:
         outcome = job.evaluator.evaluate(subsets.parse(held.subset), held.seed, report.stage)
     except evaluators.TrialFailure as failure:
         return Result(None, error=str(failure))
     except Exception as error:
-        if held.token < ATTEMPTS:
+        if held.breaks + 1 < ATTEMPTS:
             raise
         log.debug("trial %s broke again", held.subset, exc_info=True)
-        return Result(None, error=f"broke {held.token} times, last with {_reason(error)}")
+        return Result(None, error=f"broke {held.breaks + 1} times, last with {_reason(error)}")
+    if not math.isfinite(outcome.mean):
+        return Result(None, error=f"the score is {outcome.mean}")
     return Result(
         mean=outcome.mean,
         tasks={name: TaskResult(task.score, task.queries) for name, task in outcome.tasks.items()},
@@ -137,7 +151,7 @@ def _next_claim(job: Job, report: Reporter) -> Claim | None:
         for depth, plan in job.plans.items():
             if held := _begin_trial(job, depth, plan, owner):
                 return held
-        others = retry.patiently(claims.running)(job.engine, job.study.id, depths)
+        others = retry.patiently(claims.unfinished)(job.engine, job.study.id, depths)
         if others == 0:
             return None
         report.waiting(others)
@@ -201,15 +215,13 @@ def _propose(plan: DepthPlan, seen: Sequence[Observation]) -> tuple[Subset, str]
     return plan.sampler.next_subset(seen), plan.sampler_name
 
 
-def _give_back(job: Job, held: Claim, number: int | None) -> None:
-    """Return the trial, in our tables first; without a database it is returned by its lease."""
-    with _uninterrupted():
-        try:
-            claims.give_back(job.engine, held)
-            if number is not None:
-                job.mirror.wait(held.depth, number)
-        except Exception as error:  # noqa: BLE001 - the reason for giving back matters more
-            log.warning("could not give %s back now: %s", held.subset, _reason(error))
+@contextmanager
+def _best_effort(what: str) -> Iterator[None]:
+    """Go on when the block fails: what led here matters more, and leases mend the rest."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        log.warning("could not %s now: %s", what, _reason(error))
 
 
 @contextmanager

@@ -18,10 +18,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_
 from storage import engine as engines
 from storage.clock import utc_now
 from storage.errors import BudgetSpentError, ClaimTakenError
-from storage.schema import Depth, Trial
+from storage.schema import MANUAL, Depth, Trial
 
 LEASE_SECONDS = 120.0
-MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,8 @@ class Claim:
     seed: int
     token: int
     optuna_number: int | None
+    breaks: int = 0
+    """How often its worker died or failed in an unforeseen way."""
 
 
 def this_worker() -> str:
@@ -43,11 +44,20 @@ def this_worker() -> str:
 
 
 def _owner(pid: int) -> str:
-    """host:pid:start:namespace; a reused pid starts later, a container has its own namespace."""
-    start = psutil.Process(pid).create_time()
-    namespace = Path("/proc/self/ns/pid")
-    inside = namespace.readlink() if namespace.exists() else ""
-    return f"{socket.gethostname()}:{pid}:{start:.2f}:{inside}"
+    """host:pid:start:boot:namespace; a reused pid starts later, a container has its own namespace.
+
+    Hosts may share a name, and the first namespace has one number on all of them: `boot` tells them
+    apart. `start` counts ticks from boot where it can: a start by the wall clock moves with it.
+    """
+    process = psutil.Process(pid)
+    stat, boot, namespace = map(
+        Path, (f"/proc/{pid}/stat", "/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid")
+    )
+    if not (stat.exists() and boot.exists() and namespace.exists()):
+        return f"{socket.gethostname()}:{pid}:{process.create_time():.2f}:"
+    start = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    inside = f"{boot.read_text(encoding='ascii').strip()}:{namespace.readlink()}"
+    return f"{socket.gethostname()}:{pid}:{start}:{inside}"
 
 
 def _is_dead(owner: str) -> bool:
@@ -57,8 +67,10 @@ def _is_dead(owner: str) -> bool:
     if host != socket.gethostname() or owner.split(":", 3)[3:] != mine.split(":", 3)[3:]:
         return False
     try:
+        if psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE:
+            return True  # ended, and its parent has not asked how
         return _owner(int(pid)) != owner
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
     except psutil.AccessDenied:
         return False
@@ -102,6 +114,7 @@ def claim(
             "state": "running",
             "owner": owner,
             "token": 1,
+            "breaks": 0,
             "lease_until": utc_now(lease),
             "told": False,
             "started_at": utc_now(),
@@ -112,7 +125,7 @@ def claim(
 
 def _claim_of(row: Row[Any], **changed: int | None) -> Claim:
     """The claim that a row of `search_trials` describes."""
-    fields = ("study_id", "depth", "subset", "seed", "token", "optuna_number")
+    fields = ("study_id", "depth", "subset", "seed", "token", "breaks", "optuna_number")
     values = {name: getattr(row, name) for name in fields}
     return Claim(trial_id=row.id, **{**values, **changed})
 
@@ -167,6 +180,8 @@ def take_over(
             return None
         again = row.state == "failed"  # Optuna cannot reopen a finished trial, so it gets a new one
         number = None if again else row.optuna_number
+        # a lease that ran out is a worker that died; a failed trial that is asked for starts anew
+        breaks = 0 if again else row.breaks + (row.state == "running")
         connection.execute(
             update(Trial)
             .where(Trial.id == row.id)
@@ -174,6 +189,7 @@ def take_over(
                 state="running",
                 owner=owner,
                 token=row.token + 1,
+                breaks=breaks,
                 lease_until=utc_now(lease),
                 started_at=utc_now(),
                 finished_at=None,
@@ -182,7 +198,7 @@ def take_over(
                 told=False,
             )
         )
-    return _claim_of(row, token=row.token + 1, optuna_number=number)
+    return _claim_of(row, token=row.token + 1, breaks=breaks, optuna_number=number)
 
 
 def renew(engine: Engine, held: Claim, lease: float = LEASE_SECONDS) -> bool:
@@ -194,12 +210,20 @@ def renew(engine: Engine, held: Claim, lease: float = LEASE_SECONDS) -> bool:
     return renewed.rowcount == 1
 
 
-def give_back(engine: Engine, held: Claim) -> None:
-    """Return `held`, so that any worker can take it at once."""
+def give_back(engine: Engine, held: Claim, *, broke: bool = False) -> None:
+    """Return `held`, so that any worker can take it at once; `broke` counts it as a break."""
+    released = {"state": "waiting", "owner": None, "lease_until": None}
+    breaks = held.breaks + broke
     with engines.write(engine) as connection:
-        connection.execute(
-            update(Trial).where(*_ours(held)).values(state="waiting", owner=None, lease_until=None)
-        )
+        connection.execute(update(Trial).where(*_ours(held)).values(breaks=breaks, **released))
+
+
+def give_back_all(engine: Engine, study_id: int, owner: str) -> None:
+    """Return whatever `owner` still holds of a study."""
+    held = (Trial.study_id == study_id, Trial.owner == owner, Trial.state == "running")
+    released = {"state": "waiting", "owner": None, "lease_until": None}
+    with engines.write(engine) as connection:
+        connection.execute(update(Trial).where(*held).values(released))
 
 
 def release_dead(engine: Engine, study_id: int) -> int:
@@ -214,7 +238,8 @@ def release_dead(engine: Engine, study_id: int) -> int:
         for row in dead:
             same = (Trial.id == row.id, Trial.token == row.token, Trial.state == "running")
             released = {"state": "waiting", "owner": None, "lease_until": None}
-            connection.execute(update(Trial).where(*same).values(released))
+            broken = update(Trial).where(*same).values(breaks=Trial.breaks + 1, **released)
+            connection.execute(broken)
     return len(dead)
 
 
@@ -241,9 +266,10 @@ def state(engine: Engine, study_id: int, subset: str, seed: int) -> str | None:
         return connection.execute(select(Trial.state).where(*here)).scalar()
 
 
-def running(engine: Engine, study_id: int, depths: Sequence[int]) -> int:
-    """Number of trials that somebody holds."""
-    here = (Trial.study_id == study_id, Trial.depth.in_(depths), Trial.state == "running")
+def unfinished(engine: Engine, study_id: int, depths: Sequence[int]) -> int:
+    """Number of trials that somebody holds, or has given back."""
+    live = Trial.state.in_(("running", "waiting"))
+    here = (Trial.study_id == study_id, Trial.depth.in_(depths), live)
     with engines.read(engine) as connection:
         return connection.execute(select(func.count()).where(*here)).scalar_one()
 

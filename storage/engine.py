@@ -29,6 +29,8 @@ def parse(url: str) -> URL:
             repeats a password.
     """
     hint = f"use {DEFAULT_URL} or postgresql://USER@HOST/DATABASE"
+    if re.fullmatch(r"[\w./~-]+", url):  # a bare path, which is safe to repeat
+        hint = f"for an SQLite file write sqlite:///{url}"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -41,13 +43,16 @@ def parse(url: str) -> URL:
     if kind == "sqlite" and (not parsed.database or re.match(r"file:|:memory:", parsed.database)):
         message = f"the store must be a file that workers can share: {hint}"
         raise InputError(message)
-    if "@" in (parsed.host or ""):  # the rest of a password, which no message may repeat
+    if kind == "postgresql" and url.count("@") > 1:  # what follows the first may be a password
         message = f"the store URL holds more than one '@': write the password's as %40; {hint}"
         raise InputError(message)
     if kind == "postgresql" and not parsed.database:
         message = f"the store URL names no database: {hint}"
         raise InputError(message)
-    return parsed.set(drivername="sqlite" if kind == "sqlite" else "postgresql+psycopg")
+    if kind == "sqlite" and parsed.database:
+        file = str(Path(parsed.database).expanduser())
+        return parsed.set(drivername="sqlite", database=file)
+    return parsed.set(drivername="postgresql+psycopg")
 
 
 def display(url: URL) -> str:
@@ -83,7 +88,7 @@ def connect(url: URL, application: str = "layer-search") -> Engine:
         InputError: the folder of an SQLite file does not exist.
     """
     if url.get_backend_name() == "sqlite" and url.database:
-        folder = Path(url.database).expanduser().resolve().parent
+        folder = Path(url.database).resolve().parent
         if not folder.is_dir():
             message = f"cannot keep a store in {folder}: no such folder"
             raise InputError(message)
@@ -95,9 +100,9 @@ def connect(url: URL, application: str = "layer-search") -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    """Write-ahead log, so that readers and one writer do not wait for each other."""
+    """The settings that SQLite forgets with each connection."""
     connection.isolation_level = None  # transactions are begun below, not by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -105,6 +110,15 @@ def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once where a transaction will write: upgrading later can deadlock."""
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def keep_log_ahead(engine: Engine) -> None:
+    """Give an SQLite file a write-ahead log, for good: readers and the writer stop waiting."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
 
 
 @contextmanager

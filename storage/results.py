@@ -74,6 +74,8 @@ def finish(engine: Engine, held: Claim, result: Result) -> bool:
             .where(*unfinished)
             .values(
                 state=result.state,
+                told=False,
+                result_token=held.token,
                 lease_until=None,
                 finished_at=utc_now(),
                 mean=result.mean,
@@ -87,7 +89,7 @@ def finish(engine: Engine, held: Claim, result: Result) -> bool:
             )
         )
         if updated.rowcount == 0:  # finished before: by us, if the answer was lost, or by another
-            recorded = select(Trial.token).where(Trial.id == held.trial_id)
+            recorded = select(Trial.result_token).where(Trial.id == held.trial_id)
             return connection.execute(recorded).scalar() == held.token
         _write_scores(connection, held, result.tasks)
     return True

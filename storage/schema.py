@@ -34,6 +34,10 @@ State = Literal["waiting", "running", "complete", "failed"]
 """`waiting` was given back and can be taken at once; the rest says itself."""
 
 
+MANUAL = "manual"
+"""Origin of a trial that was chosen by hand, which no budget counts."""
+
+
 class Table(DeclarativeBase):
     """Base of all tables."""
 
@@ -100,9 +104,13 @@ class Trial(Table):
     """Who chose the subset: `first`, the sampler's name, or `manual`, which no budget counts."""
     state: Mapped[State]
     owner: Mapped[str | None]
-    """Worker that holds it, or held it last: host:pid:start:namespace."""
+    """Worker that holds it, or held it last: host:pid:start:boot:namespace."""
     token: Mapped[int]
     """Grows with every claim, so that a result can tell which claim it belongs to."""
+    breaks: Mapped[int]
+    """How often its worker died or failed in an unforeseen way."""
+    result_token: Mapped[int | None]
+    """Token of the claim whose result counts."""
     lease_until: Mapped[datetime | None]
     """By the database's clock, UTC; a running trial past it may be taken over."""
     optuna_number: Mapped[int | None]

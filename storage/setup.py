@@ -35,13 +35,23 @@ def open_store(url: str, *, create: bool = False, application: str = "layer-sear
     if parsed.get_backend_name() == "sqlite" and not create:
         _require_file(parsed)
     engine = engines.connect(parsed, application)
-    with available(parsed):
-        if _version(engine) != SCHEMA_VERSION:
-            if not create:
-                raise _not_ready(engine, parsed)
-            with _lock(engine, parsed):
-                _migrate(engine, parsed)
+    try:
+        with available(parsed):
+            _make_ready(engine, parsed, create=create)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
+
+
+def _make_ready(engine: Engine, url: URL, *, create: bool) -> None:
+    """Bring the store to this release's schema, or refuse it."""
+    if _version(engine) == SCHEMA_VERSION:
+        return
+    if not create:
+        raise _not_ready(engine, url)
+    with _lock(engine, url):
+        _migrate(engine, url)
 
 
 def _require_file(url: URL) -> None:
@@ -105,6 +115,8 @@ def _migrate(engine: Engine, url: URL) -> None:
     if current is not None and current not in known:
         message = f"{engines.display(url)} was made by a newer release: upgrade layer-search"
         raise StorageError(message)
+    if engine.dialect.name == "sqlite":
+        engines.keep_log_ahead(engine)
     create_tables(url)
     with engines.write(engine) as connection:
         for name in reversed(VIEWS):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import engine as engines
 from storage.errors import InputError
-from storage.schema import Depth, Study, Table, Trial
+from storage.schema import MANUAL, Depth, Study, Table, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,10 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class DepthStatus:
-    """Where one depth of a study stands; counts are of trials."""
+    """Where one depth of a study stands; counts are of the trials that the budget counts.
+
+    `manual` counts those that were chosen by hand, in any state; `best` is over all of them.
+    """
 
     study: str
     base: str
@@ -42,6 +45,7 @@ class DepthStatus:
     running: int
     waiting: int
     failed: int
+    manual: int
     best: float | None
     began: datetime
 
@@ -87,7 +91,7 @@ def begin(  # noqa: PLR0913 - one argument per column
         )
         record = _find(connection, name)
         require_same(record, file)
-        _require_same_data(record, fingerprints)
+        require_same_data(record, fingerprints)
         rows = [_depth_row(record.id, name, depth, budget) for depth, budget in budgets.items()]
         insert_new(connection, Depth, rows)
         return _find(connection, name)
@@ -111,11 +115,11 @@ def require_same(record: StudyRecord, file: Mapping[str, Any]) -> None:
             hint = (
                 "restore the file and set the budget with `launch --trials`, or give it a new name"
             )
-        message = f"study {record.name!r} began with another file: {'; '.join(differing)}. {hint}"
+        message = f"study {record.name!r} began with another file: {'; '.join(differing)}; {hint}"
         raise InputError(message)
 
 
-def _require_same_data(record: StudyRecord, fingerprints: Mapping[str, str]) -> None:
+def require_same_data(record: StudyRecord, fingerprints: Mapping[str, str]) -> None:
     """Refuse a base or data other than those `record` began with.
 
     Raises:
@@ -123,10 +127,10 @@ def _require_same_data(record: StudyRecord, fingerprints: Mapping[str, str]) -> 
     """
     parts = sorted({*record.fingerprints, *fingerprints})
     stored = record.fingerprints
-    differing = [name for name in parts if stored.get(name) != fingerprints.get(name)]
+    differing = [part for part in parts if stored.get(part) != fingerprints.get(part)]
     if differing:
         message = (
-            f"study {record.name!r} began with other content of: {', '.join(differing)}. Its scores "
+            f"study {record.name!r} began with other content of: {', '.join(differing)}. Scores "
             "would not compare: restore what it began with, or give the study a new name"
         )
         raise InputError(message)
@@ -181,13 +185,14 @@ def status(engine: Engine, study: str | None = None) -> list[DepthStatus]:
     """Where every depth stands, of `study` or of all studies."""
 
     def number(state: str) -> Any:  # noqa: ANN401 - SQLAlchemy's own type is a mouthful
-        return func.count(case((Trial.state == state, 1)))
+        return func.count(case(((Trial.state == state) & (Trial.origin != MANUAL), 1)))
 
     joined = (Trial.study_id == Depth.study_id) & (Trial.depth == Depth.depth)
     states = [number(state) for state in ("complete", "running", "waiting", "failed")]
     query = (
         select(
             Study.name, Study.base, Depth.depth, Depth.budget, *states,
+            func.count(case((Trial.origin == MANUAL, 1))),
             func.max(Trial.mean), Study.created_at,
         )
         .join(Depth, Depth.study_id == Study.id)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -214,12 +215,15 @@ def test_given_back_is_taken_over_with_a_higher_token(
     claims.give_back(engine, held)
     row = only_trial(engine)
     assert (row["state"], row["owner"], row["lease_until"]) == ("waiting", None, None)
-    assert claims.running(engine, study.id, [4]) == 0
+    assert claims.unfinished(engine, study.id, [4]) == 1
     taken = take_over(engine, study)
-    assert taken == Claim(held.trial_id, study.id, 4, "0_1_2_3", 0, token=2, optuna_number=7)
+    assert taken == replace(held, token=2, optuna_number=7)
     row = only_trial(engine)
     assert (row["state"], row["owner"], row["token"]) == ("running", "b", 2)
-    assert claims.running(engine, study.id, [4]) == 1
+    assert claims.unfinished(engine, study.id, [4]) == 1
+    assert row["breaks"] == taken.breaks == 0  # given back in good order
+    assert results.finish(engine, taken, SCORED)
+    assert claims.unfinished(engine, study.id, [4]) == 0
 
 
 def test_only_the_depths_asked_for_are_taken_over(
@@ -418,7 +422,7 @@ def test_failed_trial_is_tried_again_only_when_asked_for(
     assert take_over(engine, study, only=("0_1_2_3", 1)) is None
     again = take_over(engine, study, only=("0_1_2_3", 0))
     # Optuna cannot reopen a finished trial, so the new attempt gets a number of its own
-    assert again == Claim(held.trial_id, study.id, 4, "0_1_2_3", 0, token=2, optuna_number=None)
+    assert again == replace(held, token=2)
     row = only_trial(engine)
     assert (row["state"], row["error"], row["finished_at"]) == ("running", None, None)
     assert results.finish(engine, again, SCORED) is True
@@ -474,7 +478,7 @@ def test_trial_of_a_killed_process_is_released_and_no_other(
 ) -> None:
     studies.set_budgets(engine, study, {4: 9})
     me = claims.this_worker()
-    host, pid, start, namespace = me.split(":", 3)
+    host, pid, _start, place = me.split(":", 3)
     dead = only_trial(engine)["owner"].split(":", 3)
     take("0_1_2_4", owner=me)
     take("0_1_2_5", owner=":".join(["elsewhere", *dead[1:]]))
@@ -483,7 +487,7 @@ def test_trial_of_a_killed_process_is_released_and_no_other(
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     # this pid, but a process that ran before this one did
-    take("0_1_2_7", owner=f"{host}:{pid}:{float(start) - 100:.2f}:{namespace}")
+    take("0_1_2_7", owner=f"{host}:{pid}:1:{place}")
     assert claims.release_dead(engine, study.id) == 2
     states = {row["subset"]: row["state"] for row in leaderboard.trials(engine, "s")}
     assert states == {
@@ -578,3 +582,25 @@ def test_leaving_a_long_lease_takes_no_time(engine: Engine, take: Callable[..., 
         pass
     assert time.monotonic() - start < 1
     assert not lease._thread.is_alive()
+
+
+def test_a_lease_that_ran_out_counts_as_a_break(
+    engine: Engine, study: StudyRecord, take: Callable[..., Claim]
+) -> None:
+    take(lease=-1)
+    first = take_over(engine, study, lease=-1)
+    assert first is not None
+    again = take_over(engine, study)
+    assert again is not None
+    assert (first.breaks, again.breaks) == (1, 2)
+    claims.give_back(engine, again, broke=True)
+    assert only_trial(engine)["breaks"] == 3
+
+
+def test_what_an_owner_still_holds_is_given_back(
+    engine: Engine, study: StudyRecord, take: Callable[..., Claim]
+) -> None:
+    mine, other = take("0_1_2_3", owner="a"), take("0_1_2_6", owner="b")
+    claims.give_back_all(engine, study.id, "a")
+    assert claims.state(engine, study.id, mine.subset, mine.seed) == "waiting"
+    assert claims.state(engine, study.id, other.subset, other.seed) == "running"

@@ -617,11 +617,11 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ),
         ('first = ["front"', "first = [3", "study.first.0: should be a valid string, not 3"),
         # wrong ranges
-        ("mmbert-small.v1", "a/b", "study.name: string should match pattern '"),
-        ("mmbert-small.v1", "", "study.name: string should match pattern '"),
-        ("mmbert-small.v1", "a\\n", "study.name: string should match pattern '"),
-        ("mmbert-small.v1", "-a", "study.name: string should match pattern '"),
-        ("mmbert-small.v1", "a" * 101, "study.name: string should match pattern '"),
+        ("mmbert-small.v1", "a/b", "study.name: should be letters, digits, '.', "),
+        ("mmbert-small.v1", "", "study.name: should be letters, digits, '.', "),
+        ("mmbert-small.v1", "a\\n", "study.name: should be letters, digits, '.', "),
+        ("mmbert-small.v1", "-a", "study.name: should be letters, digits, '.', "),
+        ("mmbert-small.v1", "a" * 101, "study.name: should be letters, digits, '.', "),
         ("depths = [4,", "depths = [0,", "study.depths.0: should be greater than or equal to 1, "),
         ("depths = [4, 7, 13]", "depths = []", "study.depths: "),
         ("seed = 12", "seed = -1", "study.seed: should be greater than or equal to 0, not -1"),
@@ -745,12 +745,15 @@ def test_impossible_spaces(
     file = studyfile.parse(full() | {"space": space})
     with pytest.raises(InputError) as caught:
         file.layer_space(4, base)
-    assert str(caught.value).startswith(message)
+    where = f"study {file.study.name!r}, [space] at depth 4: "
+    assert str(caught.value).removeprefix(where).startswith(message)
 
 
 def test_depth_of_a_smaller_base() -> None:
     data = full() | {"space": {"cadence": "free"}}
-    with pytest.raises(InputError, match=r"^depth 7 is impossible: the base has 6 layers$"):
+    with pytest.raises(
+        InputError, match=r"\[space\] at depth 7: depth 7 is impossible: the base has 6 layers$"
+    ):
         studyfile.parse(data).layer_space(7, MINILM)
 
 

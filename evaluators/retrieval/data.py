@@ -53,7 +53,7 @@ def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Datas
     columns |= {name: f"negative_{i}" for i, name in enumerate(train.negatives, 1)}
     if missing := [name for name in columns if name not in data.column_names]:
         found = ", ".join(data.column_names)
-        message = f"{train.data} has no column {missing[0]!r}: its columns are {found}"
+        message = f"evaluator.train: {train.data} has no column {missing[0]!r}, only {found}"
         raise InputError(message)
     if len(columns) != 2 + len(train.negatives):
         message = "evaluator.train: anchor, positive and negatives must be different columns"
@@ -84,7 +84,10 @@ def _load_training(train: TrainOptions, source: str) -> Dataset:
             return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
         return load_dataset(source, train.config, split=train.split, revision=train.revision)
     except Exception as error:  # the library raises whatever its parts raise
-        message = f"cannot load training data {train.data} ({train.split}): {_first_line(error)}"
+        message = (
+            f"evaluator.train: cannot load {train.data}, split {train.split!r} (a slice is written "
+            f"train[:2000]): {_first_line(error)}"
+        )
         raise InputError(message) from error
 
 
@@ -106,7 +109,9 @@ def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
         )
         raise InputError(message) from error
     if unknown := [task for task in test.tasks if task not in splits]:
-        message = f"{test.data} has no task {unknown[0]!r}: it has {', '.join(splits)}"
+        message = (
+            f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {', '.join(splits)}"
+        )
         raise InputError(message)
     return [_collection(source, task, test) for task in test.tasks or splits]
 

@@ -1,12 +1,15 @@
 """Picks the device of this process, and says what ran out of memory."""
 
+import gc
 import os
+from functools import cache
 
 import torch
 
 from evaluators.errors import InputError
 
 
+@cache  # once hidden, the other devices are hidden from a second look too
 def claim(name: str | None) -> str:
     """Make `name` the only accelerator this process sees, and return its torch name.
 
@@ -18,6 +21,8 @@ def claim(name: str | None) -> str:
     Raises:
         InputError: the machine has no such device.
     """
+    # by default this look starts the driver, which then never reads CUDA_VISIBLE_DEVICES again
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
@@ -27,7 +32,8 @@ def claim(name: str | None) -> str:
         "mps": torch.backends.mps.is_available(),
     }
     if not available.get(kind, False) or not (index == "" or index.isdigit()):
-        message = f"no device {name!r} on this machine: choose cpu, or a CUDA device such as cuda:0"
+        there = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no CUDA device"]
+        message = f"no device {name!r} on this machine: it has cpu and {', '.join(there)}"
         raise InputError(message)
     if kind == "cuda" and not torch.cuda.is_initialized():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -53,6 +59,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Return cached blocks to the device, so that a smaller batch can use them."""
+    """Return what is no longer used to the device; a trainer refers to itself, so collect first."""
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

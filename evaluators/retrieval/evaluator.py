@@ -103,6 +103,8 @@ class RetrievalEvaluator:
                 raise
             message = f"out of memory: {str(error).splitlines()[0]}"
             raise TrialFailure(message) from error
+        finally:
+            device.free_memory()
         return Outcome(
             mean=sum(task.score for task in tasks.values()) / len(tasks),
             tasks=tasks,
@@ -171,6 +173,7 @@ class RetrievalEvaluator:
                 notes = [f"out of memory: trained in micro-batches of {micro_batch}"]
             else:
                 return model, notes
+            model.to("cpu").zero_grad()  # our caller still holds it: off the device with it
             del model
             device.free_memory()
             model, _ = self.build(subset)  # from the start: a half-trained model is another recipe
@@ -213,14 +216,17 @@ def _load_base(base: BaseOptions, folder: Path) -> Transformer:
     source = data.locate(base.model, folder, "base.model")
     where = {"revision": base.revision} if base.revision else {}
     try:
-        shell: Transformer = Transformer(
-            source,
-            model_kwargs={"dtype": torch.float32, **where},
-            config_kwargs=dict(where),
-            processor_kwargs=dict(where),
-            query_length=base.query_length,
-            document_length=base.document_length,
-        )
+        with torch.random.fork_rng(devices=[]):
+            # what a checkpoint lacks (a pooler) is drawn at random: the same in every process
+            torch.manual_seed(0)
+            shell: Transformer = Transformer(
+                source,
+                model_kwargs={"dtype": torch.float32, **where},
+                config_kwargs=dict(where),
+                processor_kwargs=dict(where),
+                query_length=base.query_length,
+                document_length=base.document_length,
+            )
     except Exception as error:  # the library raises whatever its parts raise
         reason = str(error).strip().split("\n", 1)[0]
         message = f"cannot load base.model {base.model}: {reason}"

@@ -41,22 +41,23 @@ def score(
         missing = "document" if queries else "query with a relevant document"
         message = f"task {collection.task} is empty: it has no {missing}"
         raise TrialFailure(message)
-    similarity = model.similarity(
-        model.encode_query(
-            list(queries.values()),
-            prompt=prompts.query or None,
-            batch_size=batch_size,
-            convert_to_tensor=True,
-            show_progress_bar=False,
-        ),
-        model.encode_document(
-            list(documents.values()),
-            prompt=prompts.document or None,
-            batch_size=batch_size,
-            convert_to_tensor=True,
-            show_progress_bar=False,
-        ),
+    asked = model.encode_query(
+        list(queries.values()),
+        prompt=prompts.query or None,
+        batch_size=batch_size,
+        convert_to_tensor=True,
+        show_progress_bar=False,
     )
+    told = model.encode_document(
+        list(documents.values()),
+        prompt=prompts.document or None,
+        batch_size=batch_size,
+        convert_to_tensor=True,
+        show_progress_bar=False,
+    )
+    # always in fp32: bfloat16 has 8 bits, in which the best documents of a query tie
+    with torch.autocast(asked.device.type, enabled=False):
+        similarity = model.similarity(asked.float(), told.float())
     if not torch.isfinite(similarity).all():
         message = f"embeddings of task {collection.task} are not numbers"
         raise TrialFailure(message)

@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `leaderboard` and `--help`
 import logging
 import sys
 import traceback
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -24,6 +25,8 @@ _FAILURES = (
     storage.errors.StorageError,
 )
 
+INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
+
 app = typer.Typer(
     name="layer-search",
     help="Find which layers of a pretrained encoder to keep.",
@@ -33,9 +36,24 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if asked:
+        print(f"layer-search {version('layer-search')}")  # noqa: T201 - plain for programs
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    *, debug: Annotated[bool, typer.Option(help="Show tracebacks and debug messages.")] = False
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     """Find which layers of a pretrained encoder to keep."""
     level = logging.DEBUG if debug else logging.WARNING
@@ -56,13 +74,17 @@ def main() -> None:
     try:
         code = app(args=arguments, prog_name="layer-search", standalone_mode=False)
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     except TyperException as error:
-        code = fail(error.format_message(), getattr(error, "exit_code", 2))
+        misplaced = arguments[-1:] != ["--help"] and arguments[int(debug)].startswith("-")
+        hint = " (a command comes first, its options after it)" if misplaced else ""
+        code = fail(error.format_message() + hint, getattr(error, "exit_code", 2))
     except Exception as error:  # noqa: BLE001 - the last line of defence
         if debug:
             traceback.print_exc()
         code = _explain(error)
+    if code == INTERRUPTED:
+        fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,16 +1,19 @@
 """Arguments that several commands share."""
 
-import logging
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Engine
+
+    from storage.studies import StudyRecord
 
 DEFAULT_STORE = "sqlite:///layer-search.db"
 
@@ -52,6 +55,24 @@ def opened(url: str, *, create: bool = False) -> "Iterator[Engine]":
             engine.dispose()
 
 
-def debugging() -> bool:
-    """Whether `--debug` was given."""
-    return logging.getLogger("layer-search").isEnabledFor(logging.DEBUG)
+def require_depth(study: "StudyRecord", depth: int | None) -> None:
+    """Refuse a depth that the study has not.
+
+    Raises:
+        InputError: it has not; the message lists those it has.
+    """
+    if depth is not None and depth not in study.budgets:
+        there = ", ".join(map(str, study.budgets))
+        message = f"study {study.name!r} has no depth {depth}: it has {there}"
+        raise InputError(message)
+
+
+def require_one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse two formats at once.
+
+    Raises:
+        InputError: both were asked for.
+    """
+    if as_json and as_csv:
+        message = "--json and --csv cannot both be printed: choose one"
+        raise InputError(message)

@@ -55,6 +55,7 @@ def export(
             f"study {study!r} uses the evaluator {file.evaluator['name']!r}, which has no model"
         )
         raise InputError(message)
+    studies.require_same_data(record, evaluator.description.fingerprints)
     name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
     card = modelcard.write(name, record, file, kept, ranking, tasks)
     written = evaluator.export(kept, directory / name, card)

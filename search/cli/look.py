@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from search.cli.arguments import DEFAULT_STORE, AsCsv, AsJson, Store, opened
+from search.cli.arguments import (
+    DEFAULT_STORE,
+    AsCsv,
+    AsJson,
+    Store,
+    opened,
+    require_depth,
+    require_one_format,
+)
 from search.cli.output import console, print_csv, print_json, print_table, score
 
 EXAMPLES = {
@@ -38,6 +46,7 @@ def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
         "running",
         "waiting",
         "failed",
+        "manual",
         "best",
     )
     print_table(
@@ -46,7 +55,7 @@ def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
         [
             [
                 row.study, row.base, row.depth, row.complete, row.budget,
-                row.running, row.waiting, row.failed, score(row.best),
+                row.running, row.waiting, row.failed, row.manual, score(row.best),
             ]
             for row in rows
         ],
@@ -71,9 +80,10 @@ def leaderboard(
     from storage import leaderboard as boards
     from storage import studies as stored
 
+    require_one_format(as_json=as_json, as_csv=as_csv)
     with opened(store) as engine:
         if study is not None:
-            stored.find(engine, study)
+            require_depth(stored.find(engine, study), depth)
         rows = (boards.by_task if by_task else boards.ranking)(engine, study, depth)
     if by_task and top is None and not (as_json or as_csv):
         top = _COLUMNS
@@ -101,8 +111,9 @@ def trials(
     from storage import leaderboard as boards
     from storage import studies as stored
 
+    require_one_format(as_json=as_json, as_csv=as_csv)
     with opened(store) as engine:
-        stored.find(engine, study)
+        require_depth(stored.find(engine, study), depth)
         rows = boards.trials(engine, study, depth)
     if as_json or as_csv:
         (print_json if as_json else print_csv)(rows)
@@ -167,9 +178,10 @@ COMMANDS = (studies, leaderboard, trials, space)
 
 
 def print_ranking(rows: Sequence[Any], top: int | None = None) -> None:
-    """Print rows of the leaderboard, a table for each study and depth."""
+    """Print rows of the leaderboard, a table for each study and depth, the best `top` of each."""
     for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
-        ranked = [row for row in group if top is None or row["rank"] <= top]
+        everyone = list(group)
+        ranked = [row for row in everyone if top is None or row["rank"] <= top]
         repeated = any(row["seeds"] > 1 for row in ranked)
         spread = ("seeds", "lowest", "highest") if repeated else ()
         cells = [
@@ -183,6 +195,8 @@ def print_ranking(rows: Sequence[Any], top: int | None = None) -> None:
             for row in ranked
         ]
         title = f"{study}, depth {depth}: mean NDCG@10"
+        if len(ranked) < len(everyone):
+            title += f", {len(ranked)} of {len(everyone)} subsets"
         print_table(title, ("rank", "subset", "mean", *spread, "origin"), cells)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 WIDE = 240  # a pipe has no width: tables are as wide as they are
@@ -53,7 +54,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         # keys of subsets are copied and pasted: they must not be cut
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # an error may hold [brackets], which are no markup
     console.print(table)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,9 +29,13 @@ class WorkerProgress:
     Args:
         done: trials that are over, by depth.
         budgets: trials in all, by depth.
+        failures: whether to print a line for a failed trial.
     """
 
-    def __init__(self, done: Mapping[int, int], budgets: Mapping[int, int]) -> None:
+    def __init__(
+        self, done: Mapping[int, int], budgets: Mapping[int, int], *, failures: bool = True
+    ) -> None:
+        self._failures = failures
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -74,12 +79,14 @@ class WorkerProgress:
     def finished(self, held: Claim, result: Result) -> None:
         """Print the trial's line and move its depth's bar."""
         seconds = sum(result.seconds.values())
+        if result.mean is None and not self._failures:
+            return
         if result.mean is None:
-            line = f"[red]{held.subset}  failed: {result.error}[/red]"
+            line = f"[red]{held.subset}  failed: {escape(str(result.error))}[/red]"
         else:
             line = f"{held.subset}  [bold]{result.mean:.4f}[/bold]  {seconds:.1f} s"
         for note in result.notes:
-            line += f"  [dim]({note})[/dim]"
+            line += f"  [dim]({escape(note)})[/dim]"
         self._bars.console.print(line, highlight=False, soft_wrap=True)
         if held.depth in self._depths:
             self._bars.advance(self._depths[held.depth])

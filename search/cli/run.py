@@ -10,12 +10,14 @@ import typer
 
 from search.cli.arguments import DEFAULT_STORE, Device, Folder, Store, StudyPath, opened
 from search.cli.output import console, errors
+from search.errors import InputError, SearchError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from search.job import Job
     from search.studyfile import StudyFile
+    from storage.claims import Claim
     from storage.studies import DepthStatus
 
 EXAMPLES = {
@@ -79,6 +81,9 @@ def work(
     from search.studyfile import StudyFile
     from storage import studies
 
+    if study is not None and study.endswith(".toml"):
+        message = f"`work` takes a study's name, not a file: use `layer-search launch {study}`"
+        raise InputError(message)
     with opened(store) as engine:
         names = [study] if study is not None else studies.names(engine)
         if not names:
@@ -116,20 +121,14 @@ def evaluate(
         evaluator = file.evaluator_for(folder, device)
     jobs.check_subset(evaluator.description, kept)
     with opened(store, create=True) as engine:
+        if len(kept) not in file.study.depths:
+            errors.print(f"depth {len(kept)} is not among the study's: recorded beside them")
         job = jobs.begin_single(engine, file, folder, evaluator, len(kept))
         held = worker.claim_single(job, kept, file.study.seed if seed is None else seed)
         if held is None:
             console.print(f"{subset} was evaluated before")
         else:
-            from search.cli.progress import WorkerProgress
-
-            with _terminable(), WorkerProgress({}, {}) as report:
-                result = worker.run(job, held, report)
-            if result.error:
-                from search.errors import SearchError
-
-                message = f"{subset} has no score: {result.error}"
-                raise SearchError(message)
+            _run_single(job, held)
         job.mirror.close()
         rows = leaderboard.ranking(engine, file.study.name, len(kept))
     from search.cli.look import print_ranking
@@ -138,6 +137,18 @@ def evaluate(
 
 
 COMMANDS = (launch, work, evaluate, init)
+
+
+def _run_single(job: "Job", held: "Claim") -> None:
+    """Run one claimed trial with a progress bar; raises `SearchError` when it has no score."""
+    from search import worker
+    from search.cli.progress import WorkerProgress
+
+    with _interruptible(job.study.name), WorkerProgress({}, {}, failures=False) as report:
+        result = worker.run(job, held, report)
+    if result.error:
+        message = f"{held.subset} has no score: {result.error}"
+        raise SearchError(message)
 
 
 def _work(job: "Job", engine: "Engine") -> None:
@@ -153,13 +164,8 @@ def _work(job: "Job", engine: "Engine") -> None:
     done = {depth: row.complete + row.failed for depth, row in status.items()}
     budgets = {depth: row.budget for depth, row in status.items()}
     try:
-        with _terminable(), WorkerProgress(done, budgets) as report:
+        with _interruptible(name), WorkerProgress(done, budgets) as report:
             worker.work(job, report)
-    except KeyboardInterrupt:
-        errors.print(
-            f"interrupted: the claimed trial of {name} was given back; launch again to go on"
-        )
-        raise
     finally:
         job.mirror.close()
     _summarise(job, studies.status(engine, name))
@@ -169,7 +175,7 @@ def _work(job: "Job", engine: "Engine") -> None:
 
 def _announce(job: "Job") -> None:
     for depth, plan in job.plans.items():
-        line = f"{job.study.name}/L{depth}: {plan.space.count} subsets in the space"
+        line = f"{job.study.name}/L{depth}: subsets in the space: {plan.space.count}"
         if plan.outside:
             line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
         errors.print(line, highlight=False)
@@ -181,36 +187,40 @@ def _summarise(job: "Job", status: "Sequence[DepthStatus]") -> None:
         if row.depth not in job.plans:
             continue
         if row.failed:
-            errors.print(
-                f"{row.study}/L{row.depth}: {row.failed} trials failed; see `layer-search trials`"
-            )
+            hint = f"see `layer-search trials {row.study} --depth {row.depth}`"
+            errors.print(f"{row.study}/L{row.depth}: failed trials: {row.failed}; {hint}")
         if row.complete + row.failed < row.budget:
             count = job.plans[row.depth].space.count
-            errors.print(f"{row.study}/L{row.depth}: all {count} subsets of the space were tried")
+            errors.print(f"{row.study}/L{row.depth}: the whole space was tried, subsets: {count}")
 
 
 def _refuse_changed(file: "StudyFile", url: str) -> None:
     """Refuse a changed study file before its base and data are loaded."""
     from storage import engine as engines
+    from storage import errors as storage_errors
     from storage import studies
-    from storage.errors import InputError, StorageError
 
     engines.parse(url)
     try:
         with opened(url) as engine:
             record = studies.find(engine, file.study.name)
-    except InputError:
+    except storage_errors.InputError:
         return  # no such store or study yet: it will be created
-    except StorageError:
-        return  # an older or unreachable store: opening it for writing will tell
+    except storage_errors.StoreUnavailableError:
+        raise  # before minutes are spent on loading
+    except storage_errors.StorageError:
+        return  # an older store: opening it for writing migrates it
     studies.require_same(record, file.plain())
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a worker as Ctrl-C does, giving its trial back."""
+def _interruptible(study: str) -> Iterator[None]:
+    """Let SIGTERM end a worker as Ctrl-C does, and say what became of its trial."""
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:
+        errors.print(f"the claimed trial of {study} was given back: the next worker takes it first")
+        raise
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -69,6 +69,8 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("breaks", sa.Integer(), nullable=False),
+        sa.Column("result_token", sa.Integer(), nullable=True),
         sa.Column("lease_until", sa.DateTime(), nullable=True),
         sa.Column("optuna_number", sa.Integer(), nullable=True),
         sa.Column("told", sa.Boolean(), nullable=False),

@@ -23,11 +23,13 @@ class Context:
         base: the `[base]` section of the study file, if it has one.
         folder: folder that relative paths start from: the study file's.
         device: torch device such as `cuda:1`; None takes the best there is.
+        base_only: load no data; what is built can describe and export, but not evaluate.
     """
 
     base: BaseOptions | None
     folder: Path
     device: str | None = None
+    base_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,8 +141,12 @@ class StudyFile(evaluators.Options):
         options = {key: value for key, value in self.sampler.items() if key != "name"}
         return samplers.load(self.sampler["name"])(space, **{"seed": self.study.seed, **options})
 
-    def evaluator_for(self, folder: Path, device: str | None = None) -> evaluators.Evaluator:
+    def evaluator_for(
+        self, folder: Path, device: str | None = None, *, base_only: bool = False
+    ) -> evaluators.Evaluator:
         """Build the study's evaluator; relative paths start from `folder`.
+
+        With `base_only` it loads no data: enough to export.
 
         Raises:
             evaluators.InputError: something the file names is missing or does not fit.
@@ -150,7 +154,7 @@ class StudyFile(evaluators.Options):
         module = evaluators.load(self.evaluator["name"])
         options = {key: value for key, value in self.evaluator.items() if key != "name"}
         record = module.Options.model_validate_json(json.dumps(options))
-        return module.create(record, evaluators.Context(self.base, folder, device))
+        return module.create(record, evaluators.Context(self.base, folder, device, base_only))
 
 
 def read(path: Path) -> StudyFile:

@@ -9,7 +9,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from evaluators._toy import base, words, world
-from search.cli import quickstart
+from search.cli import export, quickstart
 
 TEXTS = ("anchor", "positive", "negative", "text")
 
@@ -85,7 +85,7 @@ def test_no_word_has_two_meanings() -> None:
 def test_the_main_job_from_nothing_to_an_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = quickstart.STUDY.replace("trials = 10", "trials = 3").replace("steps = 40", "steps = 4")
+    small = quickstart.STUDY.replace("trials = 8", "trials = 3").replace("steps = 40", "steps = 4")
     assert small.count("trials = 3") == small.count("steps = 4") == 1
     monkeypatch.setattr(base, "STEPS", 4)
     monkeypatch.setattr(quickstart, "STUDY", small)
@@ -107,6 +107,15 @@ def test_the_main_job_from_nothing_to_an_export(
     assert f"**{best}**" in (exported / "README.md").read_text(encoding="utf-8")
     model = SentenceTransformer(str(exported), device="cpu")
     assert model.encode(["the red boat"]).shape == (1, 64)
+    train = folder / "train.jsonl"
+    train.rename(folder / "elsewhere.jsonl")
+    for name in ("models", "test"):
+        (folder / name).rename(folder / f"other-{name}")
+    store = f"sqlite:///{folder}/layer-search.db"
+    export.export("quickstart", folder / "models", depth=4, store=store)  # needs the base alone
+    assert (folder / "models" / exported.name / "model.safetensors").is_file()
+    (folder / "elsewhere.jsonl").rename(train)
+    (folder / "other-test").rename(folder / "test")
     quickstart.quickstart(folder)  # again: everything is there, nothing runs twice
     with sqlite3.connect(folder / "layer-search.db") as connection:
         assert connection.execute("SELECT count(*) FROM search_trials").fetchone() == (6,)

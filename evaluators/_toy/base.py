@@ -21,7 +21,7 @@ from evaluators.retrieval.finetune import finetune
 
 LAYERS = 22
 HIDDEN = 64
-STEPS = 250
+STEPS = 220
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 

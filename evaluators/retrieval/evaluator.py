@@ -53,16 +53,14 @@ class RetrievalEvaluator:
         chosen = device.claim(context.device)
         shell = _load_base(base, context.folder)
         encoder = Encoder.of(shell.model)
-        pairs = None
-        if options.steps and options.train:
+        fingerprints = {"base": encoder.fingerprint()}
+        pairs, collections = None, []
+        if options.steps and options.train and not context.base_only:
             pairs = data.training_pairs(options, options.train, context.folder)
-        collections = data.collections(options.test, context.folder)
-        fingerprints = {
-            "base": encoder.fingerprint(),
-            "test": data.fingerprint_collections(collections),
-        }
-        if pairs is not None:
             fingerprints["train"] = data.fingerprint_pairs(pairs)
+        if not context.base_only:
+            collections = data.collections(options.test, context.folder)
+            fingerprints["test"] = data.fingerprint_collections(collections)
         return cls(
             options=options,
             base=base,

@@ -48,14 +48,15 @@ def export(
         raise InputError(message)
     file = StudyFile.recorded(record.file)
     with errors.status(f"loading the base of {study}"):
-        evaluator = file.evaluator_for(folder or Path(record.folder), "cpu")
+        evaluator = file.evaluator_for(folder or Path(record.folder), "cpu", base_only=True)
     jobs.check_subset(evaluator.description, kept)
     if not isinstance(evaluator, evaluators.Exporter):
         message = (
             f"study {study!r} uses the evaluator {file.evaluator['name']!r}, which has no model"
         )
         raise InputError(message)
-    studies.require_same_data(record, evaluator.description.fingerprints)
+    found = evaluator.description.fingerprints
+    studies.require_same_data(record, {**record.fingerprints, **found})
     name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
     card = modelcard.write(name, record, file, kept, ranking, tasks)
     written = evaluator.export(kept, directory / name, card)

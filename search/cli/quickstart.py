@@ -1,5 +1,6 @@
 """The command that shows it all on a bare machine: quickstart."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ STUDY = """\
 [study]
 name = "quickstart"
 depths = [4, 7]
-trials = 10
+trials = 8
 first = ["0_1_2_18", "0_1_2_3_4_5_18", "back", "spread"]
 
 [space]
@@ -66,6 +67,7 @@ def quickstart(
     Makes a 22-layer encoder and a small retrieval world, searches depths 4 and 7, prints the
     leaderboards and exports the winners. Run it again to go on where it stopped.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # so small a model only waits for more threads
     from rich.progress import Progress
 
     from evaluators import _toy

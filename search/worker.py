@@ -2,17 +2,15 @@
 
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import Protocol
 
 import evaluators
 from search import subsets
 from search.errors import SearchError, SpaceExhaustedError
+from search.interrupts import signals
 from search.job import DepthPlan, Job
 from search.samplers import Observation
 from search.subsets import Subset
@@ -56,14 +54,15 @@ def work(job: Job, report: Reporter) -> None:
     Raises:
         KeyboardInterrupt: the claimed trial was given back.
     """
-    catch_up(job)
-    try:
-        while (held := _next_claim(job, report)) is not None:
-            run(job, held, report)
-    except BaseException:
-        with _uninterrupted(), _best_effort("give back what is held"):
-            claims.give_back_all(job.engine, job.study.id, claims.this_worker())
-        raise
+    with signals.held():
+        try:
+            catch_up(job)
+            while (held := _next_claim(job, report)) is not None:
+                run(job, held, report)
+        except BaseException:
+            with _best_effort("give back what is held"):
+                claims.give_back_all(job.engine, job.study.id, claims.this_worker())
+            raise
 
 
 def run(job: Job, held: Claim, report: Reporter) -> Result:
@@ -73,6 +72,12 @@ def run(job: Job, held: Claim, report: Reporter) -> Result:
         KeyboardInterrupt: it was interrupted, and the trial was given back.
         SearchError: the trial broke in an unforeseen way; it was given back.
     """
+    with signals.held():
+        return _run(job, held, report)
+
+
+def _run(job: Job, held: Claim, report: Reporter) -> Result:
+    """`run`, with signals held back."""
     subset = subsets.parse(held.subset)
     number = held.optuna_number
     try:
@@ -82,7 +87,7 @@ def run(job: Job, held: Claim, report: Reporter) -> Result:
         with Lease(job.engine, held):
             result = _evaluate(job, held, report)
     except BaseException as error:
-        with _uninterrupted(), _best_effort(f"give {held.subset} back"):
+        with _best_effort(f"give {held.subset} back"):
             claims.give_back(job.engine, held, broke=isinstance(error, Exception))
             if number is not None:
                 job.mirror.wait(held.depth, number)
@@ -90,10 +95,9 @@ def run(job: Job, held: Claim, report: Reporter) -> Result:
             message = f"trial {held.subset} broke and was given back: {_reason(error)}"
             raise SearchError(message) from error
         raise
-    with _uninterrupted():
-        if not retry.patiently(results.finish)(job.engine, held, result):
-            log.warning("trial %s was finished by another worker first", held.subset)
-        catch_up(job)
+    if not retry.patiently(results.finish)(job.engine, held, result):
+        log.warning("trial %s was finished by another worker first", held.subset)
+    catch_up(job)
     report.finished(held, result)
     return result
 
@@ -119,7 +123,8 @@ def _evaluate(job: Job, held: Claim, report: Reporter) -> Result:
     if held.breaks >= ATTEMPTS:
         return Result(None, error=f"its worker ended {held.breaks} times without a result")
     try:
-        outcome = job.evaluator.evaluate(subsets.parse(held.subset), held.seed, report.stage)
+        with signals.let_through():
+            outcome = job.evaluator.evaluate(subsets.parse(held.subset), held.seed, report.stage)
     except evaluators.TrialFailure as failure:
         return Result(None, error=str(failure))
     except Exception as error:
@@ -144,6 +149,7 @@ def _next_claim(job: Job, report: Reporter) -> Claim | None:
     owner = claims.this_worker()
     depths = list(job.plans)
     while True:
+        signals.check()
         retry.patiently(claims.release_dead)(job.engine, job.study.id)
         take_over = retry.patiently(claims.take_over)
         if held := take_over(job.engine, job.study.id, depths, owner=owner):
@@ -155,7 +161,8 @@ def _next_claim(job: Job, report: Reporter) -> Claim | None:
         if others == 0:
             return None
         report.waiting(others)
-        time.sleep(POLL_SECONDS)
+        with signals.let_through():
+            time.sleep(POLL_SECONDS)
 
 
 def _begin_trial(job: Job, depth: int, plan: DepthPlan, owner: str) -> Claim | None:
@@ -222,29 +229,6 @@ def _best_effort(what: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001
         log.warning("could not %s now: %s", what, _reason(error))
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done: a computed result is not dropped."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        caught.append(number)
-
-    previous = {
-        number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    if caught:
-        raise KeyboardInterrupt
 
 
 def _reason(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 import storage.errors
 from evaluators import Description, Outcome, Progress, TaskScore, TrialFailure, silent
@@ -280,6 +280,60 @@ def test_signal_just_after_a_claim_leaves_nothing_running(
     worker.work(begin(), Watcher())
     assert Counter(states(engine)) == {"complete": 6}
     check_mirror(engine)
+
+
+def test_signal_at_any_statement_leaves_nothing_running(engine: Engine, begin: Begin) -> None:
+    # raised inside a transaction, it can leave a lock behind that giving back then waits for
+    strike, seen = 0, 0
+
+    def count(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == strike:
+            signal.raise_signal(signal.SIGINT)
+
+    event.listen(engine, "after_cursor_execute", count)
+    budgets = {"2": 15, "3": 20}
+    for statement in range(2, 150, 13):
+        job = begin(trials=budgets)
+        event.listen(job.mirror._storage.engine, "after_cursor_execute", count)
+        strike, seen = statement, 0
+        with pytest.raises(KeyboardInterrupt):
+            worker.work(job, Watcher())
+        assert seen >= strike
+        strike = 0
+        assert "running" not in states(engine)
+    worker.work(begin(trials=budgets), Watcher())
+    assert Counter(states(engine)) == {"complete": 35}
+    check_mirror(engine)
+
+
+class Dying:
+    """Something whose destructor is running when Ctrl-C strikes: Python drops what it raises."""
+
+    def __del__(self) -> None:
+        """Strike."""
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("evaluating", [True, False])
+def test_signal_in_a_destructor_is_not_lost(
+    engine: Engine, begin: Begin, monkeypatch: pytest.MonkeyPatch, *, evaluating: bool
+) -> None:
+    job = begin(Sums(lambda _: Dying()) if evaluating else None)
+    if not evaluating:
+        remaining = claims.remaining
+
+        def struck(*arguments: Any) -> int:  # noqa: ANN401
+            Dying()
+            return remaining(*arguments)
+
+        monkeypatch.setattr(claims, "remaining", struck)
+    with pytest.raises(KeyboardInterrupt):
+        worker.work(job, Watcher())
+    assert "running" not in states(engine)
+    assert len(states(engine)) <= 1
 
 
 def test_failure_is_recorded_and_the_study_goes_on(engine: Engine, begin: Begin) -> None:

@@ -124,7 +124,7 @@ def trials(
 
 def space(
     *,
-    layers: Annotated[int, typer.Option(help="Layers of the base.")],
+    layers: Annotated[int, typer.Option(max=1000, help="Layers of the base.")],
     depth: Annotated[int, typer.Option(help="Layers to keep.")],
     cadence: Annotated[
         str, typer.Option(help="Cadence rule: strict, anchored or free.")

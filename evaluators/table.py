@@ -25,7 +25,7 @@ class Options(BaseModel):
 
     path: Text
     """The CSV, relative to the study file."""
-    layers: Annotated[int, Field(ge=1, le=1000)]
+    layers: Annotated[int, Field(ge=1)]
     """Number of layers of the base the scores were measured on."""
     period: Annotated[int, Field(ge=1)] | None = None
     """Every `period`-th layer of that base attends globally; leave out when it has no rhythm."""

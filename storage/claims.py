@@ -21,6 +21,7 @@ from storage.errors import BudgetSpentError, ClaimTakenError
 from storage.schema import MANUAL, Depth, Trial
 
 LEASE_SECONDS = 120.0
+_RELEASED = {"state": "waiting", "owner": None, "lease_until": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,18 +213,16 @@ def renew(engine: Engine, held: Claim, lease: float = LEASE_SECONDS) -> bool:
 
 def give_back(engine: Engine, held: Claim, *, broke: bool = False) -> None:
     """Return `held`, so that any worker can take it at once; `broke` counts it as a break."""
-    released = {"state": "waiting", "owner": None, "lease_until": None}
     breaks = held.breaks + broke
     with engines.write(engine) as connection:
-        connection.execute(update(Trial).where(*_ours(held)).values(breaks=breaks, **released))
+        connection.execute(update(Trial).where(*_ours(held)).values(breaks=breaks, **_RELEASED))
 
 
 def give_back_all(engine: Engine, study_id: int, owner: str) -> None:
     """Return whatever `owner` still holds of a study."""
     held = (Trial.study_id == study_id, Trial.owner == owner, Trial.state == "running")
-    released = {"state": "waiting", "owner": None, "lease_until": None}
     with engines.write(engine) as connection:
-        connection.execute(update(Trial).where(*held).values(released))
+        connection.execute(update(Trial).where(*held).values(_RELEASED))
 
 
 def release_dead(engine: Engine, study_id: int) -> int:
@@ -237,8 +236,7 @@ def release_dead(engine: Engine, study_id: int) -> int:
     with engines.write(engine) as connection:
         for row in dead:
             same = (Trial.id == row.id, Trial.token == row.token, Trial.state == "running")
-            released = {"state": "waiting", "owner": None, "lease_until": None}
-            broken = update(Trial).where(*same).values(breaks=Trial.breaks + 1, **released)
+            broken = update(Trial).where(*same).values(breaks=Trial.breaks + 1, **_RELEASED)
             connection.execute(broken)
     return len(dead)
 

@@ -22,6 +22,7 @@ from evaluators._types import (
     Exporter,
     Outcome,
     Progress,
+    Resumable,
     TaskScore,
     silent,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Progress",
+    "Resumable",
     "TaskScore",
     "TrialFailure",
     "load",

@@ -24,12 +24,14 @@ class Context:
         folder: folder that relative paths start from: the study file's.
         device: torch device such as `cuda:1`; None takes the best there is.
         base_only: load no data; what is built can describe and export, but not evaluate.
+        scratch: folder of this machine for what may be resumed after a crash; None keeps nothing.
     """
 
     base: BaseOptions | None
     folder: Path
     device: str | None = None
     base_only: bool = False
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Description:
         layers: number of layers.
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
         fingerprints: SHA-256 of the weights and of each data set, by what they are.
+        versions: versions of the libraries that decide a score.
     """
 
     base: str
     layers: int
     period: int | None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +114,13 @@ class Exporter(Protocol):
         Raises:
             EvaluatorError: the folder exists, or the reloaded model differs from the cut one.
         """
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An evaluator that keeps in `Context.scratch` what it can resume after a crash."""
+
+    def forget(self, subset: tuple[int, ...], seed: int) -> None:
+        """Remove what was kept to resume this trial: its result is safe."""
         ...

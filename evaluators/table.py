@@ -1,12 +1,14 @@
 """The evaluator `table`: replays recorded scores, for simulation and tests.
 
-The CSV has the columns `subset` and `mean`, optionally `depth`, and one column per task.
+The CSV has the columns `subset` and `mean`, optionally `depth`, and one column per task. Scores of
+queries are not recorded; they can be invented, to fill a store as a real study would.
 """
 
 import csv
 import hashlib
 import math
 import random
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,11 @@ from evaluators._options import Options as BaseModel
 from evaluators._options import Text
 from evaluators._types import Context, Description, Evaluator, Outcome, Progress, TaskScore, silent
 from evaluators.errors import InputError, TrialFailure
+
+QUERY_DEVIATION = 0.35
+"""Standard deviation of invented query scores."""
+QUERY_CORRELATION = 0.85
+"""Correlation of the invented query scores of two subsets: most of it is the query's own."""
 
 
 class Options(BaseModel):
@@ -31,6 +38,10 @@ class Options(BaseModel):
     """Every `period`-th layer of that base attends globally; leave out when it has no rhythm."""
     noise: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of the Gaussian noise added to a mean, drawn from subset and seed."""
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds that each evaluation takes, to imitate real trials."""
+    queries: Annotated[int, Field(ge=0)] = 0
+    """Invented queries per task, so that the store is filled as by a real study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +49,47 @@ class Table:
     """Recorded scores by subset key."""
 
     description: Description
+    options: Options
     means: dict[str, float]
     tasks: dict[str, dict[str, float]]
-    noise: float
+    ease: dict[str, list[float]]
+    """By task, what makes each invented query easier for every subset."""
 
     def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
-        """The recorded scores of `subset`, with noise if the options ask for it.
+        """The recorded scores of `subset`, with what the options add to them.
 
         Raises:
             TrialFailure: the table has no such row.
         """
+        start = time.perf_counter()
         progress("evaluate", 0, 1)
         key = "_".join(map(str, subset))
         if key not in self.means:
             message = f"the table has no row for {key}"
             raise TrialFailure(message)
         rng = random.Random(f"{key}:{seed}")  # noqa: S311 - reproducible, not secret
-        error = rng.gauss(0.0, self.noise) if self.noise else 0.0
+        error = rng.gauss(0.0, self.options.noise) if self.options.noise else 0.0
+        mean = self.means[key] + error
+        recorded = {task: score + error for task, score in self.tasks[key].items()}
+        if self.ease and not recorded:
+            recorded = dict.fromkeys(self.ease, mean)
+        tasks = {
+            task: TaskScore(score, self._queries(task, score, f"{key}:{seed}"))
+            for task, score in recorded.items()
+        }
+        time.sleep(self.options.seconds)
         progress("evaluate", 1, 1)
-        tasks = {task: TaskScore(score + error) for task, score in self.tasks[key].items()}
-        return Outcome(self.means[key] + error, tasks)
+        return Outcome(mean, tasks, seconds={"evaluate": time.perf_counter() - start})
+
+    def _queries(self, task: str, score: float, trial: str) -> dict[str, float]:
+        """Invented scores by query, with the mean `score`; nothing keeps them within 0 to 1."""
+        if not self.ease:
+            return {}
+        rng = random.Random(f"{task}:{trial}")  # noqa: S311 - reproducible, not secret
+        own = QUERY_DEVIATION * math.sqrt(1 - QUERY_CORRELATION)
+        drawn = [ease + rng.gauss(0.0, own) for ease in self.ease[task]]
+        shift = score - math.fsum(drawn) / len(drawn)
+        return {f"q{number}": value + shift for number, value in enumerate(drawn)}
 
 
 def create(options: BaseModel, context: Context) -> Evaluator:
@@ -86,7 +118,16 @@ def create(options: BaseModel, context: Context) -> Evaluator:
         period=options.period,
         fingerprints={"table": hashlib.sha256(path.read_bytes()).hexdigest()},
     )
-    return Table(description, means, tasks, options.noise)
+    names = next(iter(tasks.values()), {}) or ("table",)
+    ease = {task: _ease(task, options.queries) for task in names} if options.queries else {}
+    return Table(description, options, means, tasks, ease)
+
+
+def _ease(task: str, queries: int) -> list[float]:
+    """What each invented query of `task` adds to the score of every subset."""
+    rng = random.Random(task)  # noqa: S311 - reproducible, not secret
+    deviation = QUERY_DEVIATION * math.sqrt(QUERY_CORRELATION)
+    return [rng.gauss(0.0, deviation) for _ in range(queries)]
 
 
 def _read(path: Path, layers: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:

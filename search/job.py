@@ -1,19 +1,20 @@
 """A job: one study as a worker sees it, checked and ready to run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 import evaluators
 from search.errors import InputError
+from search.history import History
 from search.mirror import Mirror
 from search.samplers import SubsetSampler
 from search.space import LayerSpace
 from search.studyfile import StudyFile
 from search.subsets import Subset
-from storage import studies
+from storage import claims, studies
 from storage.studies import StudyRecord
 
 
@@ -41,7 +42,14 @@ class Job:
     evaluator: evaluators.Evaluator
     mirror: Mirror
     plans: Mapping[int, DepthPlan]
+    histories: Mapping[int, History]
     seed: int
+    attempts: int
+    """A trial that ends its worker this often is set aside."""
+    lease: float
+    """Seconds a claim lasts without being renewed."""
+    drift: str | None
+    """How this machine differs from what the study began with; recorded with each trial."""
 
 
 def plan(
@@ -52,17 +60,26 @@ def plan(
     Raises:
         InputError: a depth is not in the study, or its space is impossible.
     """
-    for depth in depths or ():
-        if depth not in file.study.depths:
-            there = ", ".join(map(str, file.study.depths))
-            message = f"study {file.study.name!r} has no depth {depth}: it has {there}"
-            raise InputError(message)
+    require_depths(file, depths)
     plans = {}
     for depth in depths or file.study.depths:
         space = file.layer_space(depth, base)
         sampler = file.sampler_for(space)
         plans[depth] = DepthPlan(space, sampler, file.sampler["name"], file.first(space))
     return plans
+
+
+def require_depths(file: StudyFile, depths: Sequence[int] | None) -> None:
+    """Refuse depths that the study does not search.
+
+    Raises:
+        InputError: one is not in the study; the message lists those that are.
+    """
+    for depth in depths or ():
+        if depth not in file.study.depths:
+            there = ", ".join(map(str, file.study.depths))
+            message = f"study {file.study.name!r} has no depth {depth}: it has {there}"
+            raise InputError(message)
 
 
 def begin(
@@ -73,6 +90,7 @@ def begin(
     *,
     depths: Sequence[int] | None = None,
     trials: int | None = None,
+    accept_drift: bool = False,
 ) -> Job:
     """Create the study in the store, or join it.
 
@@ -83,14 +101,23 @@ def begin(
         evaluator: its evaluator.
         depths: work on these depths only.
         trials: set the budget of these depths to this.
+        accept_drift: record how this machine differs from what the study began with, instead of
+            refusing it.
 
     Raises:
         InputError: a depth is impossible.
-        storage.errors.InputError: the study exists with another file.
+        storage.errors.InputError: the study exists with another file, base, data or libraries.
     """
+    lease = claims.lease_seconds()
     base = evaluator.description
     plans = plan(file, base)
     wanted = plan(file, base, depths) if depths else plans
+
+    def check(record: StudyRecord) -> None:
+        require_same(record, file)
+        if not accept_drift:
+            studies.require_same_data(record, base.fingerprints, base.versions)
+
     record = studies.begin(
         engine,
         name=file.study.name,
@@ -101,13 +128,25 @@ def begin(
         layers=base.layers,
         period=base.period,
         fingerprints=base.fingerprints,
+        versions=base.versions,
         budgets={depth: file.budget(depth) for depth in plans},
+        check=check,
     )
     if trials is not None:
         studies.set_budgets(engine, record, dict.fromkeys(wanted, trials))
     names = {depth: studies.optuna_name(record.name, depth) for depth in wanted}
-    mirror = Mirror(engine.url, names, base.layers)
-    return Job(engine, record, evaluator, mirror, wanted, file.study.seed)
+    return Job(
+        engine,
+        record,
+        evaluator,
+        Mirror(engine.url, names, base.layers),
+        wanted,
+        {depth: History(engine, record.id, depth) for depth in wanted},
+        seed=file.study.seed,
+        attempts=file.study.attempts,
+        lease=lease,
+        drift=studies.drift(record, base.fingerprints, base.versions),
+    )
 
 
 def begin_single(
@@ -120,17 +159,27 @@ def begin_single(
     """A job for one hand-picked trial of any depth, also one the study does not search.
 
     Raises:
-        storage.errors.InputError: the study exists with another file.
+        storage.errors.InputError: the study exists with another file, base, data or libraries.
     """
-    base = evaluator.description
     job = begin(engine, file, folder, evaluator)
     if depth in job.plans:
         return job
     studies.add_depth(engine, job.study, depth)
     job.mirror.close()
     names = {depth: studies.optuna_name(job.study.name, depth)}
-    mirror = Mirror(engine.url, names, base.layers)
-    return Job(engine, job.study, evaluator, mirror, {}, job.seed)
+    mirror = Mirror(engine.url, names, evaluator.description.layers)
+    return replace(job, mirror=mirror, plans={}, histories={})
+
+
+def require_same(record: StudyRecord, file: StudyFile) -> None:
+    """Refuse `file` unless it is the one that `record` began with.
+
+    Raises:
+        storage.errors.InputError: it is not; the message lists the keys that differ.
+    """
+    # read anew: what an older release stored lacks the keys that have come since
+    stored = StudyFile.recorded(record.file).plain()
+    studies.require_same(replace(record, file=stored), file.plain())
 
 
 def check_subset(base: evaluators.Description, subset: Subset) -> None:

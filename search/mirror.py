@@ -4,14 +4,14 @@ Ours are the truth: a trial is recorded there first, and told to Optuna after. E
 repeated, so that a worker that died between the two is caught up by the next one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import RandomSampler
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
 
 from search.space import parameter
@@ -34,6 +34,7 @@ class Mirror:
     def __init__(self, url: URL, names: Mapping[int, str], layers: int) -> None:
         self._storage = open_optuna(url)
         self._layers = layers
+        self._begun: set[int] = set()
         self._studies = {
             depth: optuna.create_study(
                 study_name=name,
@@ -49,7 +50,9 @@ class Mirror:
         """Whether this mirror was opened for `depth`."""
         return depth in self._studies
 
-    def start(self, depth: int, trial_id: int, subset: Subset, number: int | None) -> int:
+    def start(
+        self, depth: int, trial_id: int, subset: Subset, number: int | None, *, fresh: bool = False
+    ) -> int:
         """Show the trial as running, and return its Optuna number.
 
         Args:
@@ -57,12 +60,15 @@ class Mirror:
             trial_id: our id of the trial.
             subset: its subset.
             number: its Optuna number, if it has one already.
+            fresh: nobody has begun it before, so there is no need to look for one.
         """
         study = self._studies[depth]
-        if number is None:
+        if number is None and (not fresh or trial_id in self._begun):
             number = self._find(study, trial_id)
+        self._begun.add(trial_id)  # should the answer get lost, the next call looks for it
         if number is not None:
-            self._storage.set_trial_state_values(self._id(study, number), TrialState.RUNNING)
+            with suppress(UpdateFinishedTrialError):  # finished by a worker thought dead
+                self._storage.set_trial_state_values(self._id(study, number), TrialState.RUNNING)
             return number
         # whole at once: a trial that is suggested step by step can be left half suggested
         template = create_trial(
@@ -77,7 +83,8 @@ class Mirror:
     def wait(self, depth: int, number: int) -> None:
         """Show the trial as waiting: it was given back."""
         study = self._studies[depth]
-        self._storage.set_trial_state_values(self._id(study, number), TrialState.WAITING)
+        with suppress(UpdateFinishedTrialError):  # finished by a worker thought dead
+            self._storage.set_trial_state_values(self._id(study, number), TrialState.WAITING)
 
     def tell(self, depth: int, number: int, score: float | None) -> None:
         """Tell Optuna how the trial ended; `score` is None when it failed."""
@@ -90,6 +97,18 @@ class Mirror:
                 self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
             study.tell(number, score, state=state, skip_if_finished=True)
 
+    def live(self, depth: int) -> dict[int, int]:
+        """Our trial id by number of those trials that Optuna shows as running or waiting."""
+        return {
+            trial.number: trial.user_attrs.get(_OURS, 0)
+            for trial in self._live(self._studies[depth])
+        }
+
+    def drop(self, depth: int, numbers: Iterable[int]) -> None:
+        """Show these trials as failed: workers died before they stood for anything."""
+        for number in numbers:
+            self.tell(depth, number, None)
+
     def close(self) -> None:
         """Close the connections."""
         self._storage.remove_session()
@@ -101,13 +120,27 @@ class Mirror:
 
     def _find(self, study: optuna.Study, trial_id: int) -> int | None:
         """Number of the unfinished Optuna trial made for `trial_id` by a worker that died since."""
-        # not `study.get_trials`: that reads every trial of the study first
-        study_id = study._study_id  # noqa: SLF001
-        live = self._storage.get_all_trials(study_id, deepcopy=False, states=_LIVE)
-        for trial in live:
+        for trial in self._live(study):
             if trial.user_attrs.get(_OURS) == trial_id:
                 return trial.number
         return None
 
+    def _live(self, study: optuna.Study) -> list[FrozenTrial]:
+        # not `study.get_trials`: that reads every trial of the study first
+        study_id = study._study_id  # noqa: SLF001
+        return self._storage.get_all_trials(study_id, deepcopy=False, states=_LIVE)
+
     def _distributions(self) -> dict[str, BaseDistribution]:
         return {parameter(layer): IntDistribution(0, 1) for layer in range(self._layers)}
+
+
+def delete(url: URL, names: Iterable[str]) -> None:
+    """Delete the Optuna studies `names` and all their rows; those that are not there are fine."""
+    storage = open_optuna(url)
+    try:
+        for name in names:
+            with suppress(KeyError):
+                optuna.delete_study(study_name=name, storage=storage)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()

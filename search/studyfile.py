@@ -17,6 +17,7 @@ from search.errors import InputError
 from search.mistakes import checked
 from search.space import LayerSpace
 from search.subsets import Subset
+from storage.outbox import state_folder
 
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
@@ -41,6 +42,8 @@ class StudyOptions(evaluators.Options):
     """Trials per depth: one number for all, or a table such as { 4 = 40, 7 = 80 }."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of the sampler and of every fine-tune."""
+    attempts: Count = 3
+    """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
 
@@ -154,7 +157,10 @@ class StudyFile(evaluators.Options):
         module = evaluators.load(self.evaluator["name"])
         options = {key: value for key, value in self.evaluator.items() if key != "name"}
         record = module.Options.model_validate_json(json.dumps(options))
-        return module.create(record, evaluators.Context(self.base, folder, device, base_only))
+        scratch = None if base_only else state_folder()
+        return module.create(
+            record, evaluators.Context(self.base, folder, device, base_only, scratch)
+        )
 
 
 def read(path: Path) -> StudyFile:

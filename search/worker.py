@@ -14,16 +14,15 @@ from search.interrupts import signals
 from search.job import DepthPlan, Job
 from search.samplers import Observation
 from search.subsets import Subset
-from storage import claims, leaderboard, results, retry
+from storage import claims, outbox, owner, release, results, retry, standings
 from storage.claims import Claim
 from storage.errors import BudgetSpentError, ClaimTakenError
 from storage.lease import Lease
 from storage.results import Result, TaskResult
-from storage.schema import MANUAL
+from storage.schema import MANUAL, SET_ASIDE
 
 log = logging.getLogger("layer-search")
 POLL_SECONDS = 2.0
-ATTEMPTS = 3  # a trial that breaks its worker this often is recorded as failed
 
 
 class Reporter(Protocol):
@@ -56,12 +55,11 @@ def work(job: Job, report: Reporter) -> None:
     """
     with signals.held():
         try:
-            catch_up(job)
             while (held := _next_claim(job, report)) is not None:
                 run(job, held, report)
         except BaseException:
             with _best_effort("give back what is held"):
-                claims.give_back_all(job.engine, job.study.id, claims.this_worker())
+                release.give_back_all(job.engine, job.study.id, owner.this_worker())
             raise
 
 
@@ -78,28 +76,42 @@ def run(job: Job, held: Claim, report: Reporter) -> Result:
 
 def _run(job: Job, held: Claim, report: Reporter) -> Result:
     """`run`, with signals held back."""
-    subset = subsets.parse(held.subset)
-    number = held.optuna_number
     try:
-        number = retry.patiently(job.mirror.start)(held.depth, held.trial_id, subset, number)
-        retry.patiently(claims.link)(job.engine, held, number)
+        _show(job, held)
         report.started(held)
-        with Lease(job.engine, held):
+        with Lease(job.engine, held, job.lease):
             result = _evaluate(job, held, report)
     except BaseException as error:
+        broke = _reason(error) if isinstance(error, Exception) else None
         with _best_effort(f"give {held.subset} back"):
-            claims.give_back(job.engine, held, broke=isinstance(error, Exception))
-            if number is not None:
-                job.mirror.wait(held.depth, number)
-        if isinstance(error, Exception):
-            message = f"trial {held.subset} broke and was given back: {_reason(error)}"
+            _give_back(job, held, broke)
+        if broke is not None:
+            message = f"trial {held.subset} broke and was given back: {broke}"
             raise SearchError(message) from error
         raise
-    if not retry.patiently(results.finish)(job.engine, held, result):
+    if not outbox.record(job.engine, job.study.uid, held, result):
         log.warning("trial %s was finished by another worker first", held.subset)
+    if isinstance(job.evaluator, evaluators.Resumable):
+        job.evaluator.forget(subsets.parse(held.subset), held.seed)
+    retry.patiently(standings.refresh)(job.engine, held.study_id, held.depth)
     catch_up(job)
     report.finished(held, result)
     return result
+
+
+def _show(job: Job, held: Claim) -> None:
+    """Show the trial to Optuna as running, and remember its number there."""
+    subset, fresh = subsets.parse(held.subset), held.token == 1
+    number = retry.patiently(job.mirror.start)(
+        held.depth, held.trial_id, subset, held.optuna_number, fresh=fresh
+    )
+    retry.patiently(claims.link)(job.engine, held, number)
+
+
+def _give_back(job: Job, held: Claim, broke: str | None) -> None:
+    number = release.give_back(job.engine, held, broke)
+    if number is not None:
+        job.mirror.wait(held.depth, number)
 
 
 def catch_up(job: Job) -> None:
@@ -118,22 +130,33 @@ def _tell(job: Job, trial: results.Untold) -> None:
     retry.patiently(results.mark_told)(job.engine, trial.trial_id)
 
 
+def _sweep(job: Job) -> None:
+    """Close what Optuna shows as live although another of its trials stands for ours, or none."""
+    for depth in job.plans:
+        live = retry.patiently(job.mirror.live)(depth)
+        over = retry.patiently(results.ended)(job.engine, list(live.values()))
+        stale = [n for n, trial in live.items() if trial in over and over[trial] != n]
+        retry.patiently(job.mirror.drop)(depth, stale)
+
+
 def _evaluate(job: Job, held: Claim, report: Reporter) -> Result:
     """Scores of the trial, or the reason there are none."""
-    if held.breaks >= ATTEMPTS:
-        return Result(None, error=f"its worker ended {held.breaks} times without a result")
+    if held.crashes >= job.attempts:
+        reason = f"{SET_ASIDE}its worker ended {held.crashes} times without a result"
+        return Result(None, drift=job.drift, error=reason)
     try:
         with signals.let_through():
             outcome = job.evaluator.evaluate(subsets.parse(held.subset), held.seed, report.stage)
     except evaluators.TrialFailure as failure:
-        return Result(None, error=str(failure))
+        return Result(None, drift=job.drift, error=str(failure))
     except Exception as error:
-        if held.breaks + 1 < ATTEMPTS:
+        if held.crashes + 1 < job.attempts:
             raise
         log.debug("trial %s broke again", held.subset, exc_info=True)
-        return Result(None, error=f"broke {held.breaks + 1} times, last with {_reason(error)}")
+        reason = f"{SET_ASIDE}broke {held.crashes + 1} times, last with {_reason(error)}"
+        return Result(None, drift=job.drift, error=reason)
     if not math.isfinite(outcome.mean):
-        return Result(None, error=f"the score is {outcome.mean}")
+        return Result(None, drift=job.drift, error=f"the score is {outcome.mean}")
     return Result(
         mean=outcome.mean,
         tasks={name: TaskResult(task.score, task.queries) for name, task in outcome.tasks.items()},
@@ -141,35 +164,45 @@ def _evaluate(job: Job, held: Claim, report: Reporter) -> Result:
         device=outcome.device,
         versions=outcome.versions,
         notes=outcome.notes,
+        drift=job.drift,
     )
 
 
 def _next_claim(job: Job, report: Reporter) -> Claim | None:
     """The next trial to run; None when there will be none."""
-    owner = claims.this_worker()
+    me = owner.this_worker()
     depths = list(job.plans)
     while True:
         signals.check()
-        retry.patiently(claims.release_dead)(job.engine, job.study.id)
+        _settle(job)
         take_over = retry.patiently(claims.take_over)
-        if held := take_over(job.engine, job.study.id, depths, owner=owner):
+        if held := take_over(job.engine, job.study.id, depths, owner=me, lease=job.lease):
             return held
         for depth, plan in job.plans.items():
-            if held := _begin_trial(job, depth, plan, owner):
+            if held := _begin_trial(job, depth, plan, me):
                 return held
         others = retry.patiently(claims.unfinished)(job.engine, job.study.id, depths)
         if others == 0:
+            catch_up(job)
+            _sweep(job)
             return None
         report.waiting(others)
         with signals.let_through():
             time.sleep(POLL_SECONDS)
 
 
-def _begin_trial(job: Job, depth: int, plan: DepthPlan, owner: str) -> Claim | None:
+def _settle(job: Job) -> None:
+    """Finish what dead workers of this machine left: results to deliver, claims to give back."""
+    if outbox.deliver(job.engine, job.study.uid, job.study.id):
+        catch_up(job)
+    retry.patiently(release.release_dead)(job.engine, job.study.id)
+
+
+def _begin_trial(job: Job, depth: int, plan: DepthPlan, me: str) -> Claim | None:
     """Claim a new trial of `depth`; None when its budget or its space is used up."""
     while retry.patiently(claims.remaining)(job.engine, job.study.id, depth):
         try:
-            subset, origin = _propose(plan, history(job, depth))
+            subset, origin = _propose(plan, job.histories[depth].read())
             return retry.patiently(claims.claim)(
                 job.engine,
                 job.study.id,
@@ -177,7 +210,8 @@ def _begin_trial(job: Job, depth: int, plan: DepthPlan, owner: str) -> Claim | N
                 subset=subsets.key(subset),
                 seed=job.seed,
                 origin=origin,
-                owner=owner,
+                owner=me,
+                lease=job.lease,
             )
         except ClaimTakenError:
             continue  # another worker was faster: propose again, knowing its trial
@@ -192,25 +226,22 @@ def claim_single(job: Job, subset: Subset, seed: int) -> Claim | None:
     Raises:
         SearchError: another worker is running it.
     """
-    key, owner, study = subsets.key(subset), claims.this_worker(), job.study.id
-    claims.release_dead(job.engine, study)
+    key, me, study = subsets.key(subset), owner.this_worker(), job.study.id
+    _settle(job)
+    lease = job.lease
     try:
         return claims.claim(
-            job.engine, study, len(subset), subset=key, seed=seed, origin=MANUAL, owner=owner
-        )
+            job.engine, study, len(subset), subset=key, seed=seed, origin=MANUAL, owner=me,
+            lease=lease,
+        )  # fmt: skip
     except ClaimTakenError:
         pass
-    held = claims.take_over(job.engine, study, [len(subset)], owner=owner, only=(key, seed))
+    depths, same = [len(subset)], (key, seed)
+    held = claims.take_over(job.engine, study, depths, owner=me, lease=lease, only=same)
     if held is None and claims.state(job.engine, study, key, seed) == "running":
         message = f"another worker is running {key} with seed {seed}: wait for it to finish"
         raise SearchError(message)
     return held
-
-
-def history(job: Job, depth: int) -> list[Observation]:
-    """All trials of `depth` so far, as samplers see them."""
-    rows = retry.patiently(leaderboard.history)(job.engine, job.study.id, depth)
-    return [Observation(subsets.parse(row.subset), row.state, row.mean) for row in rows]
 
 
 def _propose(plan: DepthPlan, seen: Sequence[Observation]) -> tuple[Subset, str]:

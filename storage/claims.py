@@ -6,22 +6,19 @@ that was given back, is taken over before a new one is begun.
 """
 
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_, select, update
 
+from storage import attempts
 from storage import engine as engines
 from storage.clock import utc_now
-from storage.errors import BudgetSpentError, ClaimTakenError
-from storage.schema import MANUAL, Depth, Trial
+from storage.errors import BudgetSpentError, ClaimTakenError, InputError
+from storage.schema import BEYOND_BUDGET, REPLICATE, Depth, Trial
 
 LEASE_SECONDS = 120.0
-_RELEASED = {"state": "waiting", "owner": None, "lease_until": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +32,25 @@ class Claim:
     seed: int
     token: int
     optuna_number: int | None
-    breaks: int = 0
+    crashes: int = 0
     """How often its worker died or failed in an unforeseen way."""
 
 
-def this_worker() -> str:
-    """Name of this process that no other process, past or present, shares."""
-    return _owner(os.getpid())
+def lease_seconds() -> float:
+    """Seconds a claim lasts without being renewed: LAYER_SEARCH_LEASE, or two minutes.
 
-
-def _owner(pid: int) -> str:
-    """host:pid:start:boot:namespace; a reused pid starts later, a container has its own namespace.
-
-    Hosts may share a name, and the first namespace has one number on all of them: `boot` tells them
-    apart. `start` counts ticks from boot where it can: a start by the wall clock moves with it.
+    Raises:
+        InputError: the variable is not a number of seconds of at least one.
     """
-    process = psutil.Process(pid)
-    stat, boot, namespace = map(
-        Path, (f"/proc/{pid}/stat", "/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid")
-    )
-    if not (stat.exists() and boot.exists() and namespace.exists()):
-        return f"{socket.gethostname()}:{pid}:{process.create_time():.2f}:"
-    start = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-    inside = f"{boot.read_text(encoding='ascii').strip()}:{namespace.readlink()}"
-    return f"{socket.gethostname()}:{pid}:{start}:{inside}"
-
-
-def _is_dead(owner: str) -> bool:
-    """Whether `owner` was a process of this host that has ended; False where we cannot know."""
-    host, pid, *_ = owner.split(":", 2)
-    mine = this_worker()
-    if host != socket.gethostname() or owner.split(":", 3)[3:] != mine.split(":", 3)[3:]:
-        return False
+    text = os.environ.get("LAYER_SEARCH_LEASE", str(LEASE_SECONDS))
     try:
-        if psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE:
-            return True  # ended, and its parent has not asked how
-        return _owner(int(pid)) != owner
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return True
-    except psutil.AccessDenied:
-        return False
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86_400:  # noqa: PLR2004 - a day
+        message = f"LAYER_SEARCH_LEASE is {text!r}: give seconds, from 1 to 86400"
+        raise InputError(message)
+    return seconds
 
 
 def claim(
@@ -91,55 +67,89 @@ def claim(
     """Begin a new trial of (subset, seed).
 
     Raises:
-        BudgetSpentError: the depth has no trial left; `manual` trials are not counted.
+        BudgetSpentError: the depth has no trial left that its budget counts.
         ClaimTakenError: there is a trial of this (subset, seed) already.
     """
     with engines.write(engine) as connection:
-        budget = _locked_budget(connection, study_id, depth)
+        budget, taken = lock_depth(connection, study_id, depth)
+        if held := _held_already(connection, study_id, owner, subset, seed):
+            return held  # repeated after an outage that swallowed the answer
         same = (Trial.study_id == study_id, Trial.subset == subset, Trial.seed == seed)
-        taken = connection.execute(select(Trial.__table__).where(*same)).first()
-        if taken is not None and (taken.state, taken.owner) == ("running", owner):
-            return _claim_of(taken)  # repeated after an outage that swallowed the answer
-        if taken is not None:
+        if connection.execute(select(Trial.id).where(*same)).first() is not None:
             message = f"{subset} with seed {seed} is taken"
             raise ClaimTakenError(message)
-        if origin != MANUAL and _counted(connection, study_id, depth) >= budget:
-            message = f"all {budget} trials of depth {depth} are taken"
-            raise BudgetSpentError(message)
-        values = {
-            "study_id": study_id,
-            "depth": depth,
-            "subset": subset,
-            "seed": seed,
-            "origin": origin,
-            "state": "running",
-            "owner": owner,
-            "token": 1,
-            "breaks": 0,
-            "lease_until": utc_now(lease),
-            "told": False,
-            "started_at": utc_now(),
-        }
-        begun = insert(Trial).values(values).returning(*Trial.__table__.columns)
-        return _claim_of(connection.execute(begun).one())
+        if origin not in BEYOND_BUDGET:
+            if taken >= budget:
+                message = f"all {budget} trials of depth {depth} are taken"
+                raise BudgetSpentError(message)
+            here = (Depth.study_id == study_id, Depth.depth == depth)
+            connection.execute(update(Depth).where(*here).values(taken=taken + 1))
+        begun = {"state": "running", "owner": owner, "token": 1, "started_at": utc_now()}
+        values = _new(study_id, depth, subset, seed, origin) | begun
+        values["lease_until"] = utc_now(lease)
+        added = insert(Trial).values(values).returning(*Trial.__table__.columns)
+        row = connection.execute(added).one()
+        attempts.begin(connection, row.id, 1, owner)
+        return _claim_of(row)
+
+
+def _new(study_id: int, depth: int, subset: str, seed: int, origin: str) -> dict[str, Any]:
+    """Column values of a trial that nobody has claimed."""
+    return {
+        "study_id": study_id, "depth": depth, "subset": subset, "seed": seed, "origin": origin,
+        "state": "waiting", "token": 0, "crashes": 0, "told": False,
+    }  # fmt: skip
+
+
+def repeat(engine: Engine, study_id: int, depth: int, pairs: Sequence[tuple[str, int]]) -> int:
+    """Add trials of the (subset, seed) in `pairs` for any worker to take; returns how many are new.
+
+    No budget counts them.
+    """
+    with engines.write(engine) as connection:
+        lock_depth(connection, study_id, depth)
+        known = select(Trial.subset, Trial.seed).where(Trial.study_id == study_id)
+        there = {(row.subset, row.seed) for row in connection.execute(known)}
+        rows = [
+            _new(study_id, depth, subset, seed, REPLICATE)
+            for subset, seed in pairs
+            if (subset, seed) not in there
+        ]
+        if rows:
+            connection.execute(insert(Trial), rows)
+        return len(rows)
+
+
+def _held_already(
+    connection: Connection, study_id: int, owner: str, subset: str, seed: int
+) -> Claim | None:
+    """The claim of (subset, seed) that `owner` was given without hearing of it."""
+    same = (Trial.study_id == study_id, Trial.subset == subset, Trial.seed == seed)
+    mine = (*same, Trial.state == "running", Trial.owner == owner)
+    row = connection.execute(select(Trial.__table__).where(*mine)).first()
+    return None if row is None else _claim_of(row)
 
 
 def _claim_of(row: Row[Any], **changed: int | None) -> Claim:
     """The claim that a row of `search_trials` describes."""
-    fields = ("study_id", "depth", "subset", "seed", "token", "breaks", "optuna_number")
+    fields = ("study_id", "depth", "subset", "seed", "token", "crashes", "optuna_number")
     values = {name: getattr(row, name) for name in fields}
     return Claim(trial_id=row.id, **{**values, **changed})
 
 
-def _locked_budget(connection: Connection, study_id: int, depth: int) -> int:
-    """The budget, locked until the transaction ends: one claim of a depth at a time."""
+def lock_depth(connection: Connection, study_id: int, depth: int) -> tuple[int, int]:
+    """Budget of a depth and trials taken of it, locked until the transaction ends.
+
+    Raises:
+        InputError: the study was deleted.
+    """
     here = (Depth.study_id == study_id, Depth.depth == depth)
-    return connection.execute(select(Depth.budget).where(*here).with_for_update()).scalar_one()
-
-
-def _counted(connection: Connection, study_id: int, depth: int) -> int:
-    here = (Trial.study_id == study_id, Trial.depth == depth, Trial.origin != MANUAL)
-    return connection.execute(select(func.count()).where(*here)).scalar_one()
+    columns = select(Depth.budget, Depth.taken).where(*here).with_for_update()
+    row = connection.execute(columns).first()
+    if row is None:
+        message = f"depth {depth} is no longer in the store: its study was deleted"
+        raise InputError(message)
+    return row.budget, row.taken
 
 
 def take_over(
@@ -164,6 +174,8 @@ def take_over(
     idle = or_(
         Trial.state == "waiting",
         (Trial.state == "running") & (Trial.lease_until < utc_now()),
+        # what this worker holds without knowing: an outage swallowed the answer
+        (Trial.state == "running") & (Trial.owner == owner),
     )
     here: list[ColumnElement[bool]] = [Trial.study_id == study_id, Trial.depth.in_(depths), idle]
     if only is not None:
@@ -179,10 +191,12 @@ def take_over(
         ).first()
         if row is None:
             return None
+        if (row.state, row.owner) == ("running", owner):
+            return _claim_of(row)
         again = row.state == "failed"  # Optuna cannot reopen a finished trial, so it gets a new one
         number = None if again else row.optuna_number
         # a lease that ran out is a worker that died; a failed trial that is asked for starts anew
-        breaks = 0 if again else row.breaks + (row.state == "running")
+        crashes = 0 if again else row.crashes + (row.state == "running")
         connection.execute(
             update(Trial)
             .where(Trial.id == row.id)
@@ -190,7 +204,7 @@ def take_over(
                 state="running",
                 owner=owner,
                 token=row.token + 1,
-                breaks=breaks,
+                crashes=crashes,
                 lease_until=utc_now(lease),
                 started_at=utc_now(),
                 finished_at=None,
@@ -199,62 +213,35 @@ def take_over(
                 told=False,
             )
         )
-    return _claim_of(row, token=row.token + 1, breaks=breaks, optuna_number=number)
+        attempts.end(connection, row.id, "died", "its lease ran out")
+        attempts.begin(connection, row.id, row.token + 1, owner)
+    return _claim_of(row, token=row.token + 1, crashes=crashes, optuna_number=number)
 
 
 def renew(engine: Engine, held: Claim, lease: float = LEASE_SECONDS) -> bool:
     """Extend the lease of `held`; False when the claim is no longer ours."""
     with engines.write(engine) as connection:
         renewed = connection.execute(
-            update(Trial).where(*_ours(held)).values(lease_until=utc_now(lease))
+            update(Trial).where(*ours(held)).values(lease_until=utc_now(lease))
         )
     return renewed.rowcount == 1
 
 
-def give_back(engine: Engine, held: Claim, *, broke: bool = False) -> None:
-    """Return `held`, so that any worker can take it at once; `broke` counts it as a break."""
-    breaks = held.breaks + broke
+def link(engine: Engine, held: Claim, optuna_number: int) -> bool:
+    """Remember which Optuna trial mirrors `held`; False when the claim is no longer ours."""
     with engines.write(engine) as connection:
-        connection.execute(update(Trial).where(*_ours(held)).values(breaks=breaks, **_RELEASED))
-
-
-def give_back_all(engine: Engine, study_id: int, owner: str) -> None:
-    """Return whatever `owner` still holds of a study."""
-    held = (Trial.study_id == study_id, Trial.owner == owner, Trial.state == "running")
-    with engines.write(engine) as connection:
-        connection.execute(update(Trial).where(*held).values(_RELEASED))
-
-
-def release_dead(engine: Engine, study_id: int) -> int:
-    """Return the trials of workers of this host that have ended; returns how many."""
-    running = (Trial.study_id == study_id, Trial.state == "running")
-    with engines.read(engine) as connection:
-        rows = connection.execute(select(Trial.id, Trial.owner, Trial.token).where(*running)).all()
-    dead = [row for row in rows if row.owner and _is_dead(row.owner)]
-    if not dead:
-        return 0
-    with engines.write(engine) as connection:
-        for row in dead:
-            same = (Trial.id == row.id, Trial.token == row.token, Trial.state == "running")
-            broken = update(Trial).where(*same).values(breaks=Trial.breaks + 1, **_RELEASED)
-            connection.execute(broken)
-    return len(dead)
-
-
-def link(engine: Engine, held: Claim, optuna_number: int) -> None:
-    """Remember which Optuna trial mirrors `held`."""
-    with engines.write(engine) as connection:
-        connection.execute(
-            update(Trial).where(Trial.id == held.trial_id).values(optuna_number=optuna_number)
+        linked = connection.execute(
+            update(Trial).where(*ours(held)).values(optuna_number=optuna_number)
         )
+    return linked.rowcount == 1
 
 
 def remaining(engine: Engine, study_id: int, depth: int) -> int:
     """Number of trials that may still be claimed."""
     here = (Depth.study_id == study_id, Depth.depth == depth)
     with engines.read(engine) as connection:
-        budget = connection.execute(select(Depth.budget).where(*here)).scalar_one()
-        return max(0, budget - _counted(connection, study_id, depth))
+        row = connection.execute(select(Depth.budget, Depth.taken).where(*here)).first()
+    return 0 if row is None else max(0, row.budget - row.taken)
 
 
 def state(engine: Engine, study_id: int, subset: str, seed: int) -> str | None:
@@ -272,6 +259,6 @@ def unfinished(engine: Engine, study_id: int, depths: Sequence[int]) -> int:
         return connection.execute(select(func.count()).where(*here)).scalar_one()
 
 
-def _ours(held: Claim) -> tuple[ColumnElement[bool], ...]:
+def ours(held: Claim) -> tuple[ColumnElement[bool], ...]:
     """Conditions under which the claim is still this worker's."""
     return (Trial.id == held.trial_id, Trial.token == held.token, Trial.state == "running")

@@ -1,6 +1,8 @@
 """Opens the database behind a store URL, with the settings that hold under load."""
 
+import os
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +63,12 @@ def display(url: URL) -> str:
     return re.sub(r"(?i)(password=)[^&]*", r"\1***", text)
 
 
-def settings(url: URL, application: str = "layer-search") -> dict[str, object]:
+def _application() -> str:
+    """Name that `psql` shows for the connections of this process; the server cuts it at 63."""
+    return f"layer-search {os.getpid()} on {socket.gethostname()}"
+
+
+def settings(url: URL) -> dict[str, object]:
     """Keyword arguments of `create_engine` for `url`, for our engine and for Optuna's."""
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
@@ -71,7 +78,7 @@ def settings(url: URL, application: str = "layer-search") -> dict[str, object]:
         "max_overflow": 2,
         "pool_recycle": 1800,
         "connect_args": {
-            "application_name": application,
+            "application_name": _application(),
             "connect_timeout": 10,
             "keepalives_idle": 30,
             "keepalives_interval": 10,
@@ -81,7 +88,7 @@ def settings(url: URL, application: str = "layer-search") -> dict[str, object]:
     }
 
 
-def connect(url: URL, application: str = "layer-search") -> Engine:
+def connect(url: URL) -> Engine:
     """An engine on `url`; nothing is opened before the first query.
 
     Raises:
@@ -92,7 +99,7 @@ def connect(url: URL, application: str = "layer-search") -> Engine:
         if not folder.is_dir():
             message = f"cannot keep a store in {folder}: no such folder"
             raise InputError(message)
-    engine = create_engine(url, **settings(url, application))
+    engine = create_engine(url, **settings(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

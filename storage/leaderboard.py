@@ -1,9 +1,9 @@
 """Reads the leaderboard, the trials and the history of a study."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select, literal_column, select, table, text
+from sqlalchemy import Engine, Select, literal_column, or_, select, table, text
 
 from storage import engine as engines
 from storage.schema import State, Study, Trial
@@ -52,14 +52,49 @@ def trials(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
 class PastTrial(NamedTuple):
     """A trial as a sampler needs it; `mean` is None unless it is complete."""
 
+    id: int
     subset: str
+    seed: int
     state: State
     mean: float | None
 
 
-def history(engine: Engine, study_id: int, depth: int) -> list[PastTrial]:
-    """Every trial of one depth, in the order they were begun."""
+def history(
+    engine: Engine, study_id: int, depth: int, *, after: int = 0, again: Sequence[int] = ()
+) -> list[PastTrial]:
+    """Trials of one depth, in the order they were begun.
+
+    Args:
+        engine: the store.
+        study_id: the study.
+        depth: the depth.
+        after: only those with a higher number than this,
+        again: and those with these numbers.
+    """
     here = (Trial.study_id == study_id, Trial.depth == depth)
-    query = select(Trial.subset, Trial.state, Trial.mean).where(*here).order_by(Trial.id)
+    query = select(Trial.id, Trial.subset, Trial.seed, Trial.state, Trial.mean).where(*here)
+    query = query.where(or_(Trial.id > after, Trial.id.in_(again))).order_by(Trial.id)
     with engines.read(engine) as connection:
         return [PastTrial(*row) for row in connection.execute(query)]
+
+
+def attempts(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
+    """Rows of the view `attempts`: who claimed which trial when, and how that ended."""
+    return _view(engine, "attempts", study, depth, "study, depth, subset, seed, attempt")
+
+
+def best(engine: Engine, study: str | None = None) -> list[Row]:
+    """Rows of the view `best_per_depth`."""
+    return _view(engine, "best_per_depth", study, None, "study, depth")
+
+
+def seeds(engine: Engine, study_id: int, subsets: Sequence[str]) -> dict[str, set[int]]:
+    """Seeds that each of `subsets` was or will be tried with; a failed trial's seed too."""
+    query = select(Trial.subset, Trial.seed).where(
+        Trial.study_id == study_id, Trial.subset.in_(subsets)
+    )
+    found: dict[str, set[int]] = {}
+    with engines.read(engine) as connection:
+        for subset, seed in connection.execute(query):
+            found.setdefault(subset, set()).add(seed)
+    return found

@@ -12,7 +12,7 @@ def open_optuna(url: URL, *, create: bool = False) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return RDBStorage(
         url.render_as_string(hide_password=False),
-        engine_kwargs=engines.settings(url, "layer-search optuna"),
+        engine_kwargs=engines.settings(url),
         skip_table_creation=not create,
         skip_compatibility_check=not create,
     )

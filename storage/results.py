@@ -1,14 +1,19 @@
-"""Results: everything a trial found, written in one transaction, counted once."""
+"""Results: everything a trial found, written in one transaction, counted once.
+
+Workers call `storage.outbox.record`, which keeps a result safe until it is written here.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
+from storage import attempts
 from storage import engine as engines
-from storage.claims import Claim
+from storage.claims import Claim, lock_depth
 from storage.clock import utc_now
 from storage.schema import Query, QueryScore, TaskScore, Trial
+from storage.standings import update_standing
 from storage.studies import insert_new
 
 
@@ -31,6 +36,7 @@ class Result:
         device: device the trial ran on.
         versions: versions of the libraries that decide a score.
         notes: what the user should know of this trial.
+        drift: how the worker's data, base or libraries differed from those the study began with.
         error: why it failed; None when it did not.
     """
 
@@ -40,6 +46,7 @@ class Result:
     device: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    drift: str | None = None
     error: str | None = None
 
     @property
@@ -68,7 +75,7 @@ def finish(engine: Engine, held: Claim, result: Result) -> bool:
         Whether it counts; False when the trial was finished before, and nothing was written.
     """
     with engines.write(engine) as connection:
-        unfinished = (Trial.id == held.trial_id, Trial.state.in_(("waiting", "running")))
+        unfinished = (*_same(held), Trial.state.in_(("waiting", "running")))
         updated = connection.execute(
             update(Trial)
             .where(*unfinished)
@@ -85,14 +92,32 @@ def finish(engine: Engine, held: Claim, result: Result) -> bool:
                 device=result.device,
                 versions=dict(result.versions),
                 notes="; ".join(result.notes) or None,
+                drift=result.drift,
                 error=result.error,
             )
         )
         if updated.rowcount == 0:  # finished before: by us, if the answer was lost, or by another
-            recorded = select(Trial.result_token).where(Trial.id == held.trial_id)
-            return connection.execute(recorded).scalar() == held.token
+            recorded = connection.execute(select(Trial.result_token).where(*_same(held))).scalar()
+            if recorded != held.token:
+                attempts.end(connection, held.trial_id, "superseded", token=held.token)
+            return recorded == held.token
+        attempts.end(connection, held.trial_id, result.state, result.error, token=held.token)
+        attempts.end(connection, held.trial_id, "superseded")  # whoever else still runs it
         _write_scores(connection, held, result.tasks)
+        if result.mean is not None:
+            lock_depth(connection, held.study_id, held.depth)
+            update_standing(connection, held.study_id, held.depth, held.subset)
     return True
+
+
+def _same(held: Claim) -> tuple[ColumnElement[bool], ...]:
+    """The trial of `held`, and none that took its number after it was deleted."""
+    return (
+        Trial.id == held.trial_id,
+        Trial.study_id == held.study_id,
+        Trial.subset == held.subset,
+        Trial.seed == held.seed,
+    )
 
 
 def _write_scores(connection: Connection, held: Claim, tasks: Mapping[str, TaskResult]) -> None:
@@ -149,3 +174,11 @@ def mark_told(engine: Engine, trial_id: int) -> None:
     """Remember that Optuna knows the end of this trial."""
     with engines.write(engine) as connection:
         connection.execute(update(Trial).where(Trial.id == trial_id).values(told=True))
+
+
+def ended(engine: Engine, trial_ids: Sequence[int]) -> dict[int, int | None]:
+    """Optuna number of those trials of `trial_ids` that are finished."""
+    over = (Trial.id.in_(trial_ids), Trial.state.in_(("complete", "failed")))
+    with engines.read(engine) as connection:
+        rows = connection.execute(select(Trial.id, Trial.optuna_number).where(*over))
+        return {row.id: row.optuna_number for row in rows}

@@ -35,14 +35,34 @@ State = Literal["waiting", "running", "complete", "failed"]
 
 
 MANUAL = "manual"
-"""Origin of a trial that was chosen by hand, which no budget counts."""
+"""Origin of a trial that was chosen by hand."""
+
+REPLICATE = "replicate"
+"""Origin of a trial that repeats a subset with another seed."""
+
+BEYOND_BUDGET = (MANUAL, REPLICATE)
+"""Origins that no budget counts."""
+
+SET_ASIDE = "set aside: "
+"""How the error of a trial begins that ended too many of its workers."""
+
+Outcome = Literal["complete", "failed", "interrupted", "broke", "died", "released", "superseded"]
+"""How an attempt ended: with scores; with the reason there are none; given back by its worker;
+given back after an unforeseen error; its worker was gone; given back by a person; its result came
+second.
+"""
 
 
 class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {dict[str, Any]: JSON, datetime: DateTime, State: String}  # noqa: RUF012 - SQLAlchemy's
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's
+        dict[str, Any]: JSON,
+        datetime: DateTime,
+        State: String,
+        Outcome: String,
+    }
 
 
 class Study(Table):
@@ -51,6 +71,8 @@ class Study(Table):
     __tablename__ = "search_studies"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(unique=True, index=True, server_default="")
+    """Never used again, unlike name and number: what a machine keeps for a study refers to it."""
     name: Mapped[str] = mapped_column(unique=True)
     file: Mapped[dict[str, Any]]
     """The whole study file."""
@@ -63,6 +85,8 @@ class Study(Table):
     period: Mapped[int | None]
     fingerprints: Mapped[dict[str, Any]]
     """SHA-256 of base and data when the study began."""
+    versions: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """Versions of the libraries that decide a score when the study began."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 
@@ -77,7 +101,19 @@ class Depth(Table):
     depth: Mapped[int] = mapped_column(primary_key=True)
     budget: Mapped[int]
     """Trials that workers may claim."""
+    taken: Mapped[int] = mapped_column(server_default="0")
+    """Trials claimed so far that the budget counts."""
     optuna_study: Mapped[str] = mapped_column(unique=True)
+    leader: Mapped[str | None]
+    """The subset with the best mean; the simplest of them when several have it."""
+    leader_seeds: Mapped[int] = mapped_column(server_default="0")
+    """Seeds behind the leader's mean."""
+    scored: Mapped[int] = mapped_column(server_default="0")
+    """Subsets that have a score."""
+    seed_variance: Mapped[float | None]
+    """Variance of a mean between seeds, pooled over the subsets that have several."""
+    critical: Mapped[float] = mapped_column(server_default="0")
+    """Standard errors below the leader from which on a subset is told apart from it."""
 
 
 class Trial(Table):
@@ -107,7 +143,7 @@ class Trial(Table):
     """Worker that holds it, or held it last: host:pid:start:boot:namespace."""
     token: Mapped[int]
     """Grows with every claim, so that a result can tell which claim it belongs to."""
-    breaks: Mapped[int]
+    crashes: Mapped[int]
     """How often its worker died or failed in an unforeseen way."""
     result_token: Mapped[int | None]
     """Token of the claim whose result counts."""
@@ -127,7 +163,75 @@ class Trial(Table):
     device: Mapped[str | None]
     versions: Mapped[dict[str, Any] | None]
     notes: Mapped[str | None]
+    drift: Mapped[str | None]
+    """How its worker's data, base or libraries differed from those the study began with."""
     error: Mapped[str | None]
+
+
+class Attempt(Table):
+    """One claim of a trial, and how it ended."""
+
+    __tablename__ = "search_attempts"
+    __table_args__ = (CheckConstraint(f"outcome IN {get_args(Outcome)}", name="outcome"),)
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("search_trials.id", ondelete="CASCADE"), primary_key=True
+    )
+    token: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[Outcome | None]
+    """NULL while it lasts."""
+    reason: Mapped[str | None]
+
+
+class Standing(Table):
+    """What the leaderboard says of one subset: its mean, and how sure that is.
+
+    The first columns are written with each result. The variances cost a pass over the scores by
+    query, and follow (`storage.standings`); the columns `..._seeds` and `compared_to` say what they
+    were computed from, so that the view can tell when they are out of date.
+    """
+
+    __tablename__ = "search_standings"
+    __table_args__ = (
+        Index(None, "study_id", "depth", "mean"),
+        ForeignKeyConstraint(
+            ["study_id", "depth"],
+            ["search_depths.study_id", "search_depths.depth"],
+            ondelete="CASCADE",
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(primary_key=True)
+    subset: Mapped[str] = mapped_column(primary_key=True)
+    depth: Mapped[int]
+    gaps: Mapped[int]
+    """Breaks between consecutive layers: `0_1_2_18` has one."""
+    layers: Mapped[str]
+    """The layers with three digits each, `000001002018`: sorts by the lowest layers."""
+    origin: Mapped[str]
+    mean: Mapped[float]
+    """Mean over seeds."""
+    seeds: Mapped[int]
+    squares: Mapped[float]
+    """Sum of the squared deviations of the seeds' means from it."""
+    lowest: Mapped[float]
+    highest: Mapped[float]
+    train_seconds: Mapped[float | None]
+    finished_at: Mapped[datetime]
+    variance: Mapped[float | None]
+    """Variance of `mean` that stems from the choice of queries."""
+    variance_seeds: Mapped[int | None]
+    """Seeds that `variance` was computed from."""
+    difference_variance: Mapped[float | None]
+    """The same of the paired difference to `compared_to`."""
+    difference_seeds: Mapped[int | None]
+    """Seeds of this subset that it was computed from."""
+    compared_to: Mapped[str | None]
+    compared_seeds: Mapped[int | None]
+    """Seeds of `compared_to` that it was computed from."""
 
 
 class TaskScore(Table):

@@ -9,6 +9,7 @@ from filelock import FileLock
 from sqlalchemy import URL, Engine, inspect, text
 
 from storage import engine as engines
+from storage import standings
 from storage.errors import InputError, StorageError
 from storage.migrations import SCHEMA_VERSION, VERSION_TABLE
 from storage.retry import available
@@ -18,13 +19,12 @@ _LOCK_KEY = 7_265_148  # any number; the same one in every process that sets a s
 _LOCK_SECONDS = 120
 
 
-def open_store(url: str, *, create: bool = False, application: str = "layer-search") -> Engine:
+def open_store(url: str, *, create: bool = False) -> Engine:
     """The engine of the store at `url`, its schema at the version this release needs.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
         create: whether a missing store is created and an older one migrated.
-        application: name that `psql` shows for this process.
 
     Raises:
         InputError: the URL is bad, or the store does not exist and `create` is false.
@@ -34,7 +34,7 @@ def open_store(url: str, *, create: bool = False, application: str = "layer-sear
     parsed = engines.parse(url)
     if parsed.get_backend_name() == "sqlite" and not create:
         _require_file(parsed)
-    engine = engines.connect(parsed, application)
+    engine = engines.connect(parsed)
     try:
         with available(parsed):
             _make_ready(engine, parsed, create=create)
@@ -123,5 +123,6 @@ def _migrate(engine: Engine, url: URL) -> None:
             connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        standings.rebuild(connection)
         for definition in VIEWS.values():  # tables are migrated, views are made anew
             connection.execute(text(definition))

@@ -1,16 +1,16 @@
 """Studies in the store: begin, join, look up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, case, func, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import engine as engines
 from storage.errors import InputError
-from storage.schema import MANUAL, Depth, Study, Table, Trial
+from storage.schema import Depth, Study, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class StudyRecord:
     """One study as the store keeps it; `file` is the whole study file as plain values."""
 
     id: int
+    uid: str
     name: str
     file: Mapping[str, Any]
     folder: str
@@ -26,28 +27,9 @@ class StudyRecord:
     layers: int
     period: int | None
     fingerprints: Mapping[str, str]
+    versions: Mapping[str, str]
     budgets: Mapping[int, int]
     """Trial budget by depth."""
-
-
-@dataclass(frozen=True, slots=True)
-class DepthStatus:
-    """Where one depth of a study stands; counts are of the trials that the budget counts.
-
-    `manual` counts those that were chosen by hand, in any state; `best` is over all of them.
-    """
-
-    study: str
-    base: str
-    depth: int
-    budget: int
-    complete: int
-    running: int
-    waiting: int
-    failed: int
-    manual: int
-    best: float | None
-    began: datetime
 
 
 def optuna_name(study: str, depth: int) -> str:
@@ -66,19 +48,20 @@ def begin(  # noqa: PLR0913 - one argument per column
     layers: int,
     period: int | None,
     fingerprints: Mapping[str, str],
+    versions: Mapping[str, str],
     budgets: Mapping[int, int],
+    check: Callable[[StudyRecord], None],
 ) -> StudyRecord:
-    """Create the study `name`, or join it when it exists with the same file.
+    """Create the study `name`, or join it when `check` finds nothing wrong with what is there.
 
-    Raises:
-        InputError: the study exists with another file, base or data; the message lists
-            what differs.
+    Nothing is written when `check` raises.
     """
     with engines.write(engine) as connection:
         insert_new(
             connection,
             Study,
             {
+                "uid": uuid4().hex,
                 "name": name,
                 "file": dict(file),
                 "folder": folder,
@@ -87,11 +70,11 @@ def begin(  # noqa: PLR0913 - one argument per column
                 "layers": layers,
                 "period": period,
                 "fingerprints": dict(fingerprints),
+                "versions": dict(versions),
             },
         )
         record = _find(connection, name)
-        require_same(record, file)
-        require_same_data(record, fingerprints)
+        check(record)
         rows = [_depth_row(record.id, name, depth, budget) for depth, budget in budgets.items()]
         insert_new(connection, Depth, rows)
         return _find(connection, name)
@@ -119,19 +102,42 @@ def require_same(record: StudyRecord, file: Mapping[str, Any]) -> None:
         raise InputError(message)
 
 
-def require_same_data(record: StudyRecord, fingerprints: Mapping[str, str]) -> None:
-    """Refuse a base or data other than those `record` began with.
+def drift(
+    record: StudyRecord, fingerprints: Mapping[str, str], versions: Mapping[str, str]
+) -> str | None:
+    """How this machine's base, data and libraries differ from those `record` began with.
+
+    Of a version only the first number counts; of contents, every byte that reaches the model.
+
+    Returns:
+        One line that names every difference; None when there is none.
+    """
+    parts = sorted({*record.fingerprints, *fingerprints})
+    differing = [
+        f"other content of {part}"
+        for part in parts
+        if record.fingerprints.get(part) != fingerprints.get(part)
+    ]
+    for library in sorted({*record.versions} & {*versions}):
+        began, here = record.versions[library], versions[library]
+        if began.split(".")[0] != here.split(".")[0]:
+            differing.append(f"{library} {here} (it began with {began})")
+    return "; ".join(differing) or None
+
+
+def require_same_data(
+    record: StudyRecord, fingerprints: Mapping[str, str], versions: Mapping[str, str]
+) -> None:
+    """Refuse a base, data or libraries other than those `record` began with.
 
     Raises:
         InputError: they differ; the message names them.
     """
-    parts = sorted({*record.fingerprints, *fingerprints})
-    stored = record.fingerprints
-    differing = [part for part in parts if stored.get(part) != fingerprints.get(part)]
-    if differing:
+    if differing := drift(record, fingerprints, versions):
         message = (
-            f"study {record.name!r} began with other content of: {', '.join(differing)}. Scores "
-            "would not compare: restore what it began with, or give the study a new name"
+            f"study {record.name!r} began with something else than this machine has: {differing}. "
+            "Scores would not compare: restore what it began with, give the study a new name, or "
+            "record the difference with each trial (--accept-drift)"
         )
         raise InputError(message)
 
@@ -181,29 +187,15 @@ def names(engine: Engine) -> list[str]:
         return list(connection.execute(select(Study.name).order_by(Study.name)).scalars())
 
 
-def status(engine: Engine, study: str | None = None) -> list[DepthStatus]:
-    """Where every depth stands, of `study` or of all studies."""
+def forget(engine: Engine, name: str) -> None:
+    """Delete the study `name` with its trials, attempts and scores; Optuna's rows are not touched.
 
-    def number(state: str) -> Any:  # noqa: ANN401 - SQLAlchemy's own type is a mouthful
-        return func.count(case(((Trial.state == state) & (Trial.origin != MANUAL), 1)))
-
-    joined = (Trial.study_id == Depth.study_id) & (Trial.depth == Depth.depth)
-    states = [number(state) for state in ("complete", "running", "waiting", "failed")]
-    query = (
-        select(
-            Study.name, Study.base, Depth.depth, Depth.budget, *states,
-            func.count(case((Trial.origin == MANUAL, 1))),
-            func.max(Trial.mean), Study.created_at,
-        )
-        .join(Depth, Depth.study_id == Study.id)
-        .outerjoin(Trial, joined)
-        .group_by(Study.name, Study.base, Depth.depth, Depth.budget, Study.created_at)
-        .order_by(Study.name, Depth.depth)
-    )  # fmt: skip
-    if study is not None:
-        query = query.where(Study.name == study)
-    with engines.read(engine) as connection:
-        return [DepthStatus(*row) for row in connection.execute(query)]
+    Raises:
+        InputError: there is none; the message lists those there are.
+    """
+    with engines.write(engine) as connection:
+        record = _find(connection, name)
+        connection.execute(delete(Study).where(Study.id == record.id))
 
 
 def insert_new(connection: Connection, table: type[Table], rows: Any) -> None:  # noqa: ANN401

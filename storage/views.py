@@ -1,42 +1,111 @@
 """The leaderboard as SQL views, the same text on SQLite and PostgreSQL."""
 
-LEADERBOARD = """
-CREATE VIEW leaderboard AS
+from storage.standings import variance_of_difference, variance_of_mean
+
+# A stored variance counts only if it was computed from the seeds and the leader of today.
+_SCORED = f"""
+    SELECT
+        s.name AS study, x.depth AS depth, x.subset AS subset, x.gaps AS gaps, x.layers AS layers,
+        x.mean AS mean, x.seeds AS seeds, x.lowest AS lowest, x.highest AS highest,
+        x.origin AS origin, x.train_seconds AS train_seconds, x.finished_at AS finished_at,
+        d.leader AS leader, d.critical AS critical, best.mean AS leader_mean,
+        d.seed_variance / x.seeds AS seed_variance,
+        d.seed_variance * (1.0 / x.seeds + 1.0 / d.leader_seeds) AS seed_difference_variance,
+        CASE
+            WHEN x.variance_seeds = x.seeds THEN x.variance
+            ELSE {variance_of_mean("x.study_id", "x.subset")}
+        END AS query_variance,
+        CASE
+            WHEN x.compared_to = d.leader AND x.compared_seeds = d.leader_seeds
+                AND x.difference_seeds = x.seeds THEN x.difference_variance
+            ELSE {variance_of_difference("x.study_id", "x.subset", "d.leader")}
+        END AS query_difference_variance
+    FROM search_standings AS x
+    JOIN search_studies AS s ON s.id = x.study_id
+    JOIN search_depths AS d ON d.study_id = x.study_id AND d.depth = x.depth
+    JOIN search_standings AS best ON best.study_id = d.study_id AND best.subset = d.leader
+"""  # noqa: S608 - constants
+
+_JUDGED = f"""
 SELECT
     study, depth,
     rank() OVER (PARTITION BY study, depth ORDER BY mean DESC) AS rank,
-    subset, mean, seeds, trials, lowest, highest, origin, train_seconds, finished_at
+    subset, mean, seeds, standard_error, query_error, seed_error,
+    mean - leader_mean AS difference, difference_error,
+    CASE
+        WHEN subset = leader THEN 1
+        WHEN difference_error IS NULL THEN NULL
+        WHEN leader_mean - mean <= critical * difference_error THEN 1
+        ELSE 0
+    END AS tied,
+    gaps, layers, lowest, highest, origin, train_seconds, finished_at
 FROM (
     SELECT
-        s.name AS study,
-        t.depth AS depth,
-        t.subset AS subset,
-        avg(t.mean) AS mean,
-        count(t.mean) AS seeds,
-        count(*) AS trials,
-        min(t.mean) AS lowest,
-        max(t.mean) AS highest,
-        min(t.origin) AS origin,
-        avg(CASE WHEN t.state = 'complete' THEN t.train_seconds END) AS train_seconds,
-        max(t.finished_at) AS finished_at
-    FROM search_trials AS t
-    JOIN search_studies AS s ON s.id = t.study_id
-    GROUP BY s.name, t.depth, t.subset
-    HAVING count(t.mean) > 0
-) AS scored
-"""
+        scored.*,
+        sqrt(query_variance) AS query_error,
+        sqrt(seed_variance) AS seed_error,
+        sqrt(coalesce(query_variance + seed_variance, query_variance, seed_variance))
+            AS standard_error,
+        CASE
+            WHEN subset = leader THEN 0.0
+            ELSE sqrt(coalesce(
+                query_difference_variance + seed_difference_variance,
+                query_difference_variance, seed_difference_variance
+            ))
+        END AS difference_error
+    FROM ({_SCORED}) AS scored
+) AS judged
+"""  # noqa: S608 - constants
+
+LEADERBOARD = f"""
+CREATE VIEW leaderboard AS
+SELECT
+    study, depth, rank, subset, mean, seeds, standard_error, query_error, seed_error,
+    difference, difference_error, tied, gaps, lowest, highest, origin, train_seconds, finished_at
+FROM ({_JUDGED}) AS ranked
+"""  # noqa: S608 - constants
+
+# The simplest of the tied: fewest breaks between consecutive layers, then the lowest layers.
+BEST_PER_DEPTH = f"""
+CREATE VIEW best_per_depth AS
+SELECT
+    study, depth, subsets,
+    max(CASE WHEN first = 1 THEN subset END) AS leader,
+    max(mean) AS leader_mean,
+    CASE WHEN known = subsets THEN max(ties) END AS tied,
+    max(CASE WHEN place = 1 THEN subset END) AS pick,
+    max(CASE WHEN place = 1 THEN mean END) AS pick_mean
+FROM (
+    SELECT
+        study, depth, subset, mean,
+        count(*) OVER (PARTITION BY study, depth) AS subsets,
+        count(tied) OVER (PARTITION BY study, depth) AS known,
+        sum(tied) OVER (PARTITION BY study, depth) AS ties,
+        row_number() OVER (PARTITION BY study, depth ORDER BY mean DESC, gaps, layers) AS first,
+        row_number() OVER (
+            PARTITION BY study, depth
+            ORDER BY CASE WHEN tied = 1 THEN 0 ELSE 1 END, gaps, layers
+        ) AS place
+    FROM ({_JUDGED}) AS ranked
+) AS placed
+GROUP BY study, depth, subsets, known
+"""  # noqa: S608 - constants
 
 LEADERBOARD_BY_TASK = """
 CREATE VIEW leaderboard_by_task AS
 SELECT
-    l.study AS study, l.depth AS depth, l.rank AS rank, l.subset AS subset,
+    s.name AS study, l.depth AS depth, l.rank AS rank, l.subset AS subset,
     k.task AS task, avg(k.score) AS score, count(*) AS seeds
-FROM leaderboard AS l
-JOIN search_studies AS s ON s.name = l.study
+FROM (
+    SELECT study_id, depth, subset,
+           rank() OVER (PARTITION BY study_id, depth ORDER BY mean DESC) AS rank
+    FROM search_standings
+) AS l
+JOIN search_studies AS s ON s.id = l.study_id
 JOIN search_trials AS t
-    ON t.study_id = s.id AND t.subset = l.subset AND t.state = 'complete'
+    ON t.study_id = l.study_id AND t.subset = l.subset AND t.state = 'complete'
 JOIN search_task_scores AS k ON k.trial_id = t.id
-GROUP BY l.study, l.depth, l.rank, l.subset, k.task
+GROUP BY s.name, l.depth, l.rank, l.subset, k.task
 """
 
 QUERY_SCORES = """
@@ -50,8 +119,21 @@ JOIN search_trials AS t ON t.id = r.trial_id
 JOIN search_studies AS s ON s.id = t.study_id
 """
 
+ATTEMPTS = """
+CREATE VIEW attempts AS
+SELECT
+    s.name AS study, t.depth AS depth, t.subset AS subset, t.seed AS seed, a.token AS attempt,
+    a.owner AS worker, a.started_at AS started_at, a.ended_at AS ended_at,
+    coalesce(a.outcome, 'running') AS outcome, a.reason AS reason
+FROM search_attempts AS a
+JOIN search_trials AS t ON t.id = a.trial_id
+JOIN search_studies AS s ON s.id = t.study_id
+"""
+
 VIEWS = {
     "leaderboard": LEADERBOARD,
+    "best_per_depth": BEST_PER_DEPTH,
     "leaderboard_by_task": LEADERBOARD_BY_TASK,
     "query_scores": QUERY_SCORES,
+    "attempts": ATTEMPTS,
 }

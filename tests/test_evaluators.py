@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_it_describes_its_base(evaluator: evaluators.Evaluator) -> None:
     assert (base.layers, base.period) == (22, 3)
     assert all(len(digest) == 64 for digest in base.fingerprints.values())
     assert base.fingerprints
+    assert base.versions == evaluator.evaluate(SUBSET, 0).versions
 
 
 def test_it_scores_a_subset_the_same_every_time(evaluator: evaluators.Evaluator) -> None:
@@ -112,6 +114,62 @@ def test_noise_is_drawn_from_subset_and_seed(tmp_path: Path) -> None:
     assert means[7] != noisy.evaluate((0, 2), 7).mean
     assert statistics.fmean(means) == pytest.approx(0.5, abs=0.002)
     assert statistics.stdev(means) == pytest.approx(0.01, rel=0.1)
+
+
+INVENTING = "subset,mean,A,B\n0_1,0.5,0.4,0.6\n0_2,0.3,0.2,0.4\n"
+
+
+def test_invented_queries_keep_the_score_of_their_task(tmp_path: Path) -> None:
+    outcome = written(tmp_path, INVENTING, queries=50).evaluate((0, 1), 0)
+    assert outcome.mean == 0.5
+    for task, score in {"A": 0.4, "B": 0.6}.items():
+        found = outcome.tasks[task]
+        assert found.score == score
+        assert list(found.queries) == [f"q{number}" for number in range(50)]
+        assert statistics.fmean(found.queries.values()) == pytest.approx(score, rel=0, abs=1e-12)
+    assert outcome.tasks["A"].queries != outcome.tasks["B"].queries
+
+
+def test_invented_queries_follow_the_noise(tmp_path: Path) -> None:
+    outcome = written(tmp_path, INVENTING, queries=9, noise=0.1).evaluate((0, 1), 0)
+    assert outcome.tasks["A"].score != 0.4
+    assert statistics.fmean(outcome.tasks["A"].queries.values()) == pytest.approx(
+        outcome.tasks["A"].score, rel=0, abs=1e-12
+    )
+
+
+def test_invented_queries_are_drawn_from_task_subset_and_seed(tmp_path: Path) -> None:
+    first, again = (written(tmp_path, INVENTING, queries=5) for _ in range(2))
+    assert first.evaluate((0, 1), 0).tasks == again.evaluate((0, 1), 0).tasks
+    assert first.evaluate((0, 1), 0).tasks != first.evaluate((0, 1), 1).tasks
+
+
+def test_invented_queries_spread_and_correlate_as_real_ones(tmp_path: Path) -> None:
+    inventing = written(tmp_path, INVENTING, queries=20_000)
+    one, other = (
+        list(inventing.evaluate(subset, 0).tasks["A"].queries.values())
+        for subset in ((0, 1), (0, 2))
+    )
+    assert statistics.stdev(one) == pytest.approx(0.35, rel=0.02)
+    assert statistics.stdev(other) == pytest.approx(0.35, rel=0.02)
+    assert statistics.correlation(one, other) == pytest.approx(0.85, abs=0.01)
+
+
+def test_without_task_columns_queries_belong_to_one_task(tmp_path: Path) -> None:
+    text = "subset,mean\n0_1,0.5\n"
+    assert written(tmp_path, text).evaluate((0, 1), 0).tasks == {}
+    tasks = written(tmp_path, text, queries=3).evaluate((0, 1), 0).tasks
+    assert list(tasks) == ["table"]
+    assert tasks["table"].score == 0.5
+    assert len(tasks["table"].queries) == 3
+
+
+def test_an_evaluation_takes_as_long_as_asked(tmp_path: Path) -> None:
+    slow = written(tmp_path, INVENTING, seconds=0.05)
+    start = time.perf_counter()
+    outcome = slow.evaluate((0, 1), 0)
+    assert time.perf_counter() - start >= outcome.seconds["evaluate"] >= 0.05
+    assert written(tmp_path, INVENTING).evaluate((0, 1), 0).seconds["evaluate"] < 0.05
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The evaluator `retrieval`: equal to the library's own, deterministic, failing with a reason."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from sentence_transformers.util import cos_sim
 from transformers import AutoModel, AutoTokenizer
 
 import evaluators
-from evaluators.retrieval import Options, data, export
+from evaluators.retrieval import Options, base, data, export
 from evaluators.retrieval import evaluator as module
 from evaluators.retrieval.evaluator import RetrievalEvaluator
 from evaluators.retrieval.scoring import Prompts, ndcg, score
@@ -141,7 +143,7 @@ def test_data_and_base_are_read_once(
         raise AssertionError(message)
 
     monkeypatch.setattr(data, "load_dataset", refuse)
-    monkeypatch.setattr(module, "Transformer", refuse)
+    monkeypatch.setattr(base, "Transformer", refuse)
     assert trained.evaluate((0, 1), 0).mean > 0
 
 
@@ -298,6 +300,94 @@ def test_training_rows_without_text_are_refused(
 def test_a_base_that_is_not_there_is_refused(toy: Path) -> None:
     with pytest.raises(evaluators.InputError, match=r"base\.model: no such file or folder"):
         build(toy, "./nowhere")
+
+
+CODE = "from pathlib import Path\nPath({marker!r}).touch()\n"
+
+
+def with_code(toy: Path, folder: Path, **config: object) -> tuple[Path, Path]:
+    """A copy of the base with code of its own, and the marker that this code would leave."""
+    base, marker = folder / "base", folder / "marker"
+    shutil.copytree(toy / "base", base)
+    (base / "stranger.py").write_text(CODE.format(marker=str(marker)), encoding="utf-8")
+    path = base / "config.json"
+    names = {name: f"stranger.{name}" for name in ("AutoConfig", "AutoModel")}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": names} | config))
+    path = base / "tokenizer_config.json"
+    names = {"AutoTokenizer": ["stranger.Slow", "stranger.Fast"]}  # type: ignore[dict-item]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": names}))
+    return base, marker
+
+
+def test_code_of_a_base_is_neither_run_nor_exported(
+    toy: Path, untrained: RetrievalEvaluator, tmp_path: Path
+) -> None:
+    base, marker = with_code(toy, tmp_path)
+    evaluator = build(toy, base)
+    assert evaluator.evaluate(SUBSET, 0).mean == untrained.evaluate(SUBSET, 0).mean
+    folder = evaluator.export(SUBSET, tmp_path / "export", "# A card\n")
+    assert not any("auto_map" in path.read_text() for path in folder.rglob("*.json"))
+    assert not any(folder.rglob("*.py"))
+    assert not marker.exists()
+
+
+def test_a_base_that_is_nothing_without_its_code_is_refused(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "y")
+    base, marker = with_code(toy, tmp_path, model_type="strange")
+    with pytest.raises(
+        evaluators.InputError, match=r"base\.model \S+ needs Python code of its own"
+    ):
+        build(toy, base)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("named", [{}, {"transformers_weights": "adapter_model.bin"}])
+def test_weights_that_are_a_pickle_are_refused(
+    named: dict[str, str], toy: Path, tmp_path: Path
+) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
+            return Path.touch, (tmp_path / "marker",)
+
+    base = tmp_path / "base"
+    shutil.copytree(toy / "base", base)
+    (base / "model.safetensors").unlink()
+    path = base / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | named))
+    for name in ("pytorch_model.bin", "adapter_model.bin"):
+        torch.save({"weight": Bomb()}, base / name)
+    with pytest.raises(evaluators.InputError) as refused:
+        build(toy, base)
+    assert re.fullmatch(
+        r"base\.model \S+ has no model\.safetensors: weights must be safetensors, .*"
+        r"save it again with save_pretrained",
+        str(refused.value),
+    )
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_base_cannot_ask_for_a_kernel_from_the_hub(
+    toy: Path, untrained: RetrievalEvaluator, tmp_path: Path
+) -> None:
+    for key in ("attn_implementation", "_attn_implementation"):
+        base = tmp_path / key
+        shutil.copytree(toy / "base", base)
+        path = base / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: "stranger/kernel"}))
+        config = build(toy, base).encoder.config
+        assert config._attn_implementation == untrained.encoder.config._attn_implementation
+
+
+def test_a_data_set_with_a_script_is_refused(toy: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    shutil.copytree(toy / "test", tmp_path / "data")
+    (tmp_path / "data" / "data.py").write_text(CODE.format(marker=str(marker)), encoding="utf-8")
+    with pytest.raises(evaluators.InputError, match="scripts are no longer supported"):
+        build(toy, test={"data": str(tmp_path / "data")})
+    assert not marker.exists()
 
 
 def test_a_device_that_is_not_there_is_refused(toy: Path) -> None:

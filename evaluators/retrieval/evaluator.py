@@ -19,6 +19,8 @@ from evaluators._options import BaseOptions
 from evaluators._types import Context, Description, Outcome, Progress, TaskScore, silent
 from evaluators.errors import InputError, TrialFailure
 from evaluators.retrieval import Options, data, device, export, quiet
+from evaluators.retrieval.base import load as load_base
+from evaluators.retrieval.checkpoint import Checkpoints
 from evaluators.retrieval.data import Collection
 from evaluators.retrieval.finetune import CACHED, finetune
 from evaluators.retrieval.scoring import Prompts, score
@@ -41,6 +43,7 @@ class RetrievalEvaluator:
     pairs: Dataset | None
     collections: tuple[Collection, ...]
     device: str
+    checkpoints: Checkpoints
 
     @classmethod
     def create(cls, options: Options, base: BaseOptions, context: Context) -> "RetrievalEvaluator":
@@ -51,7 +54,7 @@ class RetrievalEvaluator:
         """
         quiet.silence()
         chosen = device.claim(context.device)
-        shell = _load_base(base, context.folder)
+        shell = load_base(base, context.folder)
         encoder = Encoder.of(shell.model)
         fingerprints = {"base": encoder.fingerprint()}
         pairs, collections = None, []
@@ -61,17 +64,26 @@ class RetrievalEvaluator:
         if not context.base_only:
             collections = data.collections(options.test, context.folder)
             fingerprints["test"] = data.fingerprint_collections(collections)
+        versions = {name: version(name) for name in _LIBRARIES}
+        recipe = {
+            "options": options.model_dump(mode="json"),
+            "base": base.model_dump(mode="json"),
+            "fingerprints": fingerprints,
+            "versions": versions,
+            "device": device.label(chosen),
+        }
         return cls(
             options=options,
             base=base,
             description=Description(
-                Path(base.model).name, encoder.layers, encoder.period, fingerprints
+                Path(base.model).name, encoder.layers, encoder.period, fingerprints, versions
             ),
             encoder=encoder,
             shell=shell,
             pairs=pairs,
             collections=tuple(collections),
             device=chosen,
+            checkpoints=Checkpoints.within(context.scratch, recipe),
         )
 
     @property
@@ -89,10 +101,8 @@ class RetrievalEvaluator:
         try:
             (model, dropped), cut_seconds = _timed(lambda: self._cut(subset, progress))
             notes += dropped
-            (model, shrunk), train_seconds = _timed(
-                lambda: self._train(subset, model, seed, progress)
-            )
-            notes += shrunk
+            model, train_seconds, learned = self._learn(subset, model, seed, progress)
+            notes += learned
             tasks, evaluate_seconds = _timed(lambda: self._score(model, progress))
         except InputError as error:
             raise TrialFailure(str(error)) from error
@@ -108,7 +118,7 @@ class RetrievalEvaluator:
             tasks=tasks,
             seconds={"cut": cut_seconds, "train": train_seconds, "evaluate": evaluate_seconds},
             device=device.label(self.device),
-            versions={name: version(name) for name in _LIBRARIES},
+            versions=self.description.versions,
             notes=tuple(notes),
         )
 
@@ -123,6 +133,10 @@ class RetrievalEvaluator:
             modules=[shell, pooling], device=self.device, similarity_fn_name="cosine"
         )
         return retriever, notes
+
+    def forget(self, subset: tuple[int, ...], seed: int) -> None:
+        """Remove this trial's checkpoint; see `evaluators.Resumable`."""
+        self.checkpoints.forget(subset, seed)
 
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
         """Write the cut, untrained model; see `evaluators.Exporter`."""
@@ -141,6 +155,23 @@ class RetrievalEvaluator:
         progress("cut", 1, 1)
         return cut
 
+    def _learn(
+        self, subset: tuple[int, ...], model: SentenceTransformer, seed: int, progress: Progress
+    ) -> tuple[SentenceTransformer, float, tuple[str, ...]]:
+        """The trained model, the seconds its training took, and notes on that.
+
+        Training that an interruption left without its score is not done again.
+        """
+        if self.pairs is not None:
+            # also here, and not only in the trainer: scoring must not depend on who trained
+            torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        if kept := self.checkpoints.load(subset, seed, model):
+            progress("train", self.options.steps, self.options.steps)
+            return model, kept.seconds, (*kept.notes, "trained before an interruption")
+        (model, notes), seconds = _timed(lambda: self._train(subset, model, seed, progress))
+        self.checkpoints.save(subset, seed, model, seconds, tuple(notes))
+        return model, seconds, tuple(notes)
+
     def _train(
         self, subset: tuple[int, ...], model: SentenceTransformer, seed: int, progress: Progress
     ) -> tuple[SentenceTransformer, list[str]]:
@@ -152,7 +183,6 @@ class RetrievalEvaluator:
         while True:
             # also here, and not only in the trainer: torch's own state must not leak between trials
             transformers.set_seed(seed)
-            torch.use_deterministic_algorithms(mode=True, warn_only=True)
             try:
                 finetune(
                     model,
@@ -203,37 +233,6 @@ class RetrievalEvaluator:
                     raise
                 batch_size //= 2
             device.free_memory()
-
-
-def _load_base(base: BaseOptions, folder: Path) -> Transformer:
-    """The base as a sentence-transformers module, fp32, on the CPU.
-
-    Raises:
-        InputError: it cannot be loaded.
-    """
-    source = data.locate(base.model, folder, "base.model")
-    where = {"revision": base.revision} if base.revision else {}
-    try:
-        with torch.random.fork_rng(devices=[]):
-            # what a checkpoint lacks (a pooler) is drawn at random: the same in every process
-            torch.manual_seed(0)
-            shell: Transformer = Transformer(
-                source,
-                model_kwargs={"dtype": torch.float32, **where},
-                config_kwargs=dict(where),
-                processor_kwargs=dict(where),
-                query_length=base.query_length,
-                document_length=base.document_length,
-            )
-    except Exception as error:  # the library raises whatever its parts raise
-        reason = str(error).strip().split("\n", 1)[0]
-        message = f"cannot load base.model {base.model}: {reason}"
-        raise InputError(message) from error
-    longest = getattr(shell.config, "max_position_embeddings", None)
-    if longest is not None and longest < max(base.query_length, base.document_length):
-        message = f"base.query_length and base.document_length go to {longest} with {base.model}"
-        raise InputError(message)
-    return shell
 
 
 def _timed(step: Callable[[], Result]) -> tuple[Result, float]:

@@ -79,10 +79,13 @@ def _prove(model: SentenceTransformer, folder: Path) -> None:
     # one device and precision for both sides: this compares weights and settings, not hardware
     model = model.to("cpu").eval()
     expected = model.encode(texts, convert_to_tensor=True)
-    reloaded = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    reloaded = SentenceTransformer(
+        str(folder), device="cpu", local_files_only=True, trust_remote_code=False
+    )
     gaps = {"SentenceTransformer": _gap(expected, reloaded.encode(texts, convert_to_tensor=True))}
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    where = {"local_files_only": True, "trust_remote_code": False}
+    encoder = AutoModel.from_pretrained(folder, use_safetensors=True, **where).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, **where)
     inputs = tokenizer(
         texts, padding=True, truncation=True, max_length=model.max_seq_length, return_tensors="pt"
     )

@@ -70,6 +70,7 @@ class Encoder:
                 self._shortened(subset),
                 attn_implementation=self.config._attn_implementation,  # noqa: SLF001 - its only name
                 dtype=torch.float32,
+                trust_remote_code=False,
             )
         weights, dropped = self._renamed(subset, set(model.state_dict()))
         try:

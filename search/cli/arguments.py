@@ -37,6 +37,24 @@ Folder = Annotated[
     Path | None,
     typer.Option(help="Folder that the study's relative paths start from on this machine."),
 ]
+AcceptDrift = Annotated[
+    bool,
+    typer.Option(
+        "--accept-drift",
+        help="Work although base, data or libraries differ from what the study began with, "
+        "and record the difference with each trial.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1024,
+        help="Worker processes on this machine, each with a device of its own; "
+        "one for each GPU when left out.",
+    ),
+]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 

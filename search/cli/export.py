@@ -56,7 +56,7 @@ def export(
         )
         raise InputError(message)
     found = evaluator.description.fingerprints
-    studies.require_same_data(record, {**record.fingerprints, **found})
+    studies.require_same_data(record, {**record.fingerprints, **found}, record.versions)
     name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
     card = modelcard.write(name, record, file, kept, ranking, tasks)
     written = evaluator.export(kept, directory / name, card)

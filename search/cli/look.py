@@ -30,36 +30,30 @@ _Depth = Annotated[int | None, typer.Option(min=1, help="This depth only.")]
 
 def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """List the studies of the store and how far each depth is."""
-    from storage import studies as stored
+    from storage.status import status
 
     with opened(store) as engine:
-        rows = stored.status(engine)
+        rows = status(engine)
     if as_json:
         print_json([asdict(row) for row in rows])
         return
     columns = (
-        "study",
-        "base",
-        "depth",
-        "complete",
-        "budget",
-        "running",
-        "waiting",
-        "failed",
-        "manual",
-        "best",
-    )
-    print_table(
-        "Studies",
-        columns,
-        [
-            [
-                row.study, row.base, row.depth, row.complete, row.budget,
-                row.running, row.waiting, row.failed, row.manual, score(row.best),
-            ]
-            for row in rows
-        ],
+        "study", "depth", "complete", "budget", "running", "waiting", "failed", "set aside",
+        "beyond", "best", "workers", "per hour", "hours left",
     )  # fmt: skip
+    cells = [
+        [
+            row.study, row.depth, row.complete, row.budget, row.running, row.waiting,
+            row.failed, row.set_aside, row.beyond, score(row.best), row.workers,
+            _tenths(row.per_hour), _tenths(row.hours_left),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    print_table("Studies", columns, cells)
+
+
+def _tenths(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def leaderboard(
@@ -85,6 +79,7 @@ def leaderboard(
         if study is not None:
             require_depth(stored.find(engine, study), depth)
         rows = (boards.by_task if by_task else boards.ranking)(engine, study, depth)
+        best = [row for row in boards.best(engine, study) if depth in (None, row["depth"])]
     if by_task and top is None and not (as_json or as_csv):
         top = _COLUMNS
     if top is not None:
@@ -97,12 +92,16 @@ def leaderboard(
         _print_tasks(rows)
     else:
         print_ranking(rows)
+        print_best(best)
 
 
 def trials(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")],
     *,
     depth: _Depth = None,
+    attempts: Annotated[
+        bool, typer.Option("--attempts", help="Show who claimed which trial, and how that ended.")
+    ] = False,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -114,9 +113,12 @@ def trials(
     require_one_format(as_json=as_json, as_csv=as_csv)
     with opened(store) as engine:
         require_depth(stored.find(engine, study), depth)
-        rows = boards.trials(engine, study, depth)
+        rows = (boards.attempts if attempts else boards.trials)(engine, study, depth)
     if as_json or as_csv:
         (print_json if as_json else print_csv)(rows)
+        return
+    if attempts:
+        _print_attempts(study, rows)
         return
     columns = ("trial", "depth", "subset", "seed", "origin", "state", "mean", "seconds", "remarks")
     print_table(f"Trials of {study}", columns, [_trial_cells(row) for row in rows])
@@ -182,26 +184,41 @@ def print_ranking(rows: Sequence[Any], top: int | None = None) -> None:
     for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
         everyone = list(group)
         ranked = [row for row in everyone if top is None or row["rank"] <= top]
-        repeated = any(row["seeds"] > 1 for row in ranked)
-        spread = ("seeds", "lowest", "highest") if repeated else ()
+        seeds = ("seeds",) if any(row["seeds"] > 1 for row in ranked) else ()
         cells = [
             [
-                row["rank"],
-                row["subset"],
-                score(row["mean"]),
-                *(_number(row[name]) for name in spread),
-                row["origin"],
+                row["rank"], row["subset"], score(row["mean"]), score(row["standard_error"]),
+                _signed(row["difference"]), score(row["difference_error"]), _TIED[row["tied"]],
+                *(row[name] for name in seeds), row["origin"],
             ]
             for row in ranked
-        ]
+        ]  # fmt: skip
         title = f"{study}, depth {depth}: mean NDCG@10"
         if len(ranked) < len(everyone):
             title += f", {len(ranked)} of {len(everyone)} subsets"
-        print_table(title, ("rank", "subset", "mean", *spread, "origin"), cells)
+        columns = ("rank", "subset", "mean", "std. error", "to leader", "std. error", "tied")
+        print_table(title, (*columns, *seeds, "origin"), cells)
 
 
-def _number(value: float) -> str:
-    return score(value) if isinstance(value, float) else str(value)
+def print_best(rows: Sequence[Any]) -> None:
+    """Print, per study and depth, who leads, how many are tied, and the simplest of those."""
+    cells = [
+        [
+            row["study"], row["depth"], row["leader"], score(row["leader_mean"]),
+            "?" if row["tied"] is None else row["tied"], row["subsets"],
+            row["pick"], score(row["pick_mean"]),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    columns = ("study", "depth", "leader", "mean", "tied", "of", "pick", "mean")
+    print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
+
+
+_TIED = {None: "?", 0: "", 1: "tied"}
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}" if value else ""
 
 
 def _print_tasks(rows: Sequence[Any]) -> None:
@@ -226,5 +243,20 @@ def _trial_cells(row: Any) -> list[object]:  # noqa: ANN401 - a row of plain val
     return [
         row["id"], row["depth"], row["subset"], row["seed"], row["origin"], row["state"],
         score(row["mean"]), f"{seconds:.1f}" if row["finished_at"] else "",
-        row["error"] or row["notes"],
+        "; ".join(filter(None, (row["error"], row["notes"], row["drift"]))),
     ]  # fmt: skip
+
+
+def _print_attempts(study: str, rows: Sequence[Any]) -> None:
+    columns = (
+        "depth", "subset", "seed", "attempt", "worker", "started", "ended", "outcome", "reason"
+    )  # fmt: skip
+    cells = [
+        [
+            row["depth"], row["subset"], row["seed"], row["attempt"],
+            ":".join(row["worker"].split(":")[:2]), row["started_at"], row["ended_at"],
+            row["outcome"], row["reason"],
+        ]
+        for row in rows
+    ]  # fmt: skip
+    print_table(f"Attempts at the trials of {study}", columns, cells)

@@ -1,14 +1,24 @@
-"""Commands that change the store: launch, work, evaluate, init."""
+"""Commands that run trials: launch, work, evaluate."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.arguments import DEFAULT_STORE, Device, Folder, Store, StudyPath, opened
+from search.cli import fleet
+from search.cli.arguments import (
+    DEFAULT_STORE,
+    AcceptDrift,
+    Device,
+    Folder,
+    Store,
+    StudyPath,
+    Workers,
+    opened,
+)
 from search.cli.output import console, errors
 from search.errors import InputError, SearchError
 
@@ -18,12 +28,11 @@ if TYPE_CHECKING:
     from search.job import Job
     from search.studyfile import StudyFile
     from storage.claims import Claim
-    from storage.studies import DepthStatus
+    from storage.status import DepthStatus
 
 EXAMPLES = {
-    "init": "Example: layer-search init --store postgresql://search@db.example/search",
     "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
-    "work": "Example: layer-search work minilm --store postgresql://search@db.example/search",
+    "work": "Example: layer-search work minilm --workers 4",
     "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml --subset 0_1_2_18",
 }
 _Depths = Annotated[
@@ -38,6 +47,8 @@ def launch(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Set the trial budget of each depth worked on.")
     ] = None,
+    workers: Workers = None,
+    accept_drift: AcceptDrift = False,
     store: Store = DEFAULT_STORE,
     device: Device = None,
 ) -> None:
@@ -56,15 +67,16 @@ def launch(
 
     jobs.plan(file, evaluator.description, depth)  # before anything is written
     with opened(store, create=True) as engine:
-        _work(jobs.begin(engine, file, folder, evaluator, depths=depth, trials=trials), engine)
-
-
-def init(*, store: Store = DEFAULT_STORE) -> None:
-    """Create the store, or migrate one that an older release made. Launching does it too."""
-    from storage import engine as engines
-
-    with opened(store, create=True):
-        console.print(f"{engines.display(engines.parse(store))} is ready")
+        job = jobs.begin(
+            engine, file, folder, evaluator,
+            depths=depth, trials=trials, accept_drift=accept_drift,
+        )  # fmt: skip
+        if (count := fleet.size(workers, device)) == 1:
+            _work(job, engine)
+            return
+        job.mirror.close()
+        fleet.run(fleet.Fleet(store, count, device, folder, accept_drift), job.study.name, depth)
+        _report(job.study.name, job.plans, engine)
 
 
 def work(
@@ -72,11 +84,18 @@ def work(
         str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
     ] = None,
     *,
+    depth: _Depths = None,
+    workers: Workers = None,
+    accept_drift: AcceptDrift = False,
     folder: Folder = None,
     store: Store = DEFAULT_STORE,
     device: Device = None,
 ) -> None:
-    """Join studies that were launched elsewhere, with nothing but the store's URL."""
+    """Join studies that were launched elsewhere, with nothing but the store's URL.
+
+    The recipe comes from the store; this machine brings the base, the data and the libraries, and
+    is refused if they are not those that the study began with.
+    """
     from search import job as jobs
     from search.studyfile import StudyFile
     from storage import studies
@@ -84,6 +103,7 @@ def work(
     if study is not None and study.endswith(".toml"):
         message = f"`work` takes a study's name, not a file: use `layer-search launch {study}`"
         raise InputError(message)
+    count = fleet.size(workers, device)
     with opened(store) as engine:
         names = [study] if study is not None else studies.names(engine)
         if not names:
@@ -91,11 +111,18 @@ def work(
         for name in names:
             record = studies.find(engine, name)
             file = StudyFile.recorded(record.file)
+            jobs.require_depths(file, depth)
             start = folder or Path(record.folder)
+            if count > 1:
+                fleet.run(fleet.Fleet(store, count, device, start, accept_drift), name, depth)
+                _report(name, depth or file.study.depths, engine)
+                continue
             with errors.status(f"loading the base and data of {name}"):
                 evaluator = file.evaluator_for(start, device)
-            depths = [depth for depth in record.budgets if depth in file.study.depths]
-            _work(jobs.begin(engine, file, start, evaluator, depths=depths), engine)
+            job = jobs.begin(
+                engine, file, start, evaluator, depths=depth, accept_drift=accept_drift
+            )
+            _work(job, engine)
 
 
 def evaluate(
@@ -136,7 +163,7 @@ def evaluate(
     print_ranking([row for row in rows if row["subset"] == subset])
 
 
-COMMANDS = (launch, work, evaluate, init)
+COMMANDS = (launch, work, evaluate)
 
 
 def _run_single(job: "Job", held: "Claim") -> None:
@@ -154,12 +181,11 @@ def _run_single(job: "Job", held: "Claim") -> None:
 def _work(job: "Job", engine: "Engine") -> None:
     """Run the trials of `job` with progress bars, then print its leaderboards."""
     from search import worker
-    from search.cli.look import print_ranking
     from search.cli.progress import WorkerProgress
-    from storage import leaderboard, studies
+    from storage.status import status as standing
 
     name = job.study.name
-    status = {row.depth: row for row in studies.status(engine, name) if row.depth in job.plans}
+    status = {row.depth: row for row in standing(engine, name) if row.depth in job.plans}
     _announce(job)
     done = {depth: row.complete + row.failed for depth, row in status.items()}
     budgets = {depth: row.budget for depth, row in status.items()}
@@ -168,8 +194,17 @@ def _work(job: "Job", engine: "Engine") -> None:
             worker.work(job, report)
     finally:
         job.mirror.close()
-    _summarise(job, studies.status(engine, name))
-    for depth in job.plans:
+    _report(name, job.plans, engine)
+
+
+def _report(name: str, depths: "Collection[int]", engine: "Engine") -> None:
+    """Say how the work on `depths` of a study ended, and print their leaderboards."""
+    from search.cli.look import print_ranking
+    from storage import leaderboard
+    from storage.status import status
+
+    _summarise([row for row in status(engine, name) if row.depth in depths])
+    for depth in depths:
         print_ranking(leaderboard.ranking(engine, name, depth), top=10)
 
 
@@ -181,21 +216,20 @@ def _announce(job: "Job") -> None:
         errors.print(line, highlight=False)
 
 
-def _summarise(job: "Job", status: "Sequence[DepthStatus]") -> None:
+def _summarise(status: "Sequence[DepthStatus]") -> None:
     """Say which depths ended with failures, or with fewer trials than asked for."""
     for row in status:
-        if row.depth not in job.plans:
-            continue
         if row.failed:
             hint = f"see `layer-search trials {row.study} --depth {row.depth}`"
             errors.print(f"{row.study}/L{row.depth}: failed trials: {row.failed}; {hint}")
-        if row.complete + row.failed < row.budget:
-            count = job.plans[row.depth].space.count
-            errors.print(f"{row.study}/L{row.depth}: the whole space was tried, subsets: {count}")
+        ended = row.complete + row.failed
+        if ended < row.budget and row.running + row.waiting == 0:
+            errors.print(f"{row.study}/L{row.depth}: the whole space was tried, subsets: {ended}")
 
 
 def _refuse_changed(file: "StudyFile", url: str) -> None:
     """Refuse a changed study file before its base and data are loaded."""
+    from search import job as jobs
     from storage import engine as engines
     from storage import errors as storage_errors
     from storage import studies
@@ -210,7 +244,7 @@ def _refuse_changed(file: "StudyFile", url: str) -> None:
         raise  # before minutes are spent on loading
     except storage_errors.StorageError:
         return  # an older store: opening it for writing migrates it
-    studies.require_same(record, file.plain())
+    jobs.require_same(record, file)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Server:
             "unix_socket_directories": "",
             **(settings or {}),
         }
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="server-"))
         self._data = self._folder / "data"
         self._log = self._folder / "log"
         self._user: str | None = None

@@ -77,6 +77,8 @@ def torture(plan: Plan, folder: Path, *, database: str, minutes: float, say: Say
         after = read(engine)
         report.problems += problems(after, study.scores, study.budgets, QUERIES)
     report.problems += _changed(before, after)
+    kept = len(list((folder / "state").rglob("*.json")))
+    report.problems += [f"results that were never delivered: {kept}"] if kept else []
     for kind, asked in (("kill", plan.kills), ("stop", plan.stops), ("restart", plan.restarts)):
         if report.done[kind] != asked:
             report.problems.append(f"{kind} happened {report.done[kind]} times of {asked}")

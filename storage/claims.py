@@ -182,8 +182,9 @@ def take_over(
         same = (Trial.subset == only[0]) & (Trial.seed == only[1])
         here = [Trial.study_id == study_id, same, or_(idle, Trial.state == "failed")]
     with engines.write(engine) as connection:
+        lives = (Trial.lease_until >= utc_now()).label("lives")
         row = connection.execute(
-            select(Trial.__table__)
+            select(Trial.__table__, lives)
             .where(*here)
             .order_by(Trial.id)
             .limit(1)
@@ -191,7 +192,7 @@ def take_over(
         ).first()
         if row is None:
             return None
-        if (row.state, row.owner) == ("running", owner):
+        if row.state == "running" and row.owner == owner and row.lives:
             return _claim_of(row)
         again = row.state == "failed"  # Optuna cannot reopen a finished trial, so it gets a new one
         number = None if again else row.optuna_number

@@ -88,7 +88,7 @@ def _release(
     released = 0
     for trial_id, token in rows:
         same = (Trial.id == trial_id, Trial.token == token, Trial.state == "running")
-        crashes = Trial.crashes + (outcome == "died")
+        crashes = Trial.crashes + int(outcome == "died")
         freed = connection.execute(update(Trial).where(*same).values(crashes=crashes, **_RELEASED))
         if freed.rowcount:
             attempts.end(connection, trial_id, outcome, reason, token=token)

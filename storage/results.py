@@ -97,10 +97,8 @@ def finish(engine: Engine, held: Claim, result: Result) -> bool:
             )
         )
         if updated.rowcount == 0:  # finished before: by us, if the answer was lost, or by another
-            recorded = connection.execute(select(Trial.result_token).where(*_same(held))).scalar()
-            if recorded != held.token:
-                attempts.end(connection, held.trial_id, "superseded", token=held.token)
-            return recorded == held.token
+            recorded = select(Trial.result_token).where(*_same(held))
+            return connection.execute(recorded).scalar() == held.token
         attempts.end(connection, held.trial_id, result.state, result.error, token=held.token)
         attempts.end(connection, held.trial_id, "superseded")  # whoever else still runs it
         _write_scores(connection, held, result.tasks)

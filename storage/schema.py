@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -71,7 +72,7 @@ class Study(Table):
     __tablename__ = "search_studies"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    uid: Mapped[str] = mapped_column(unique=True, index=True, server_default="")
+    uid: Mapped[str] = mapped_column(unique=True, index=True, server_default=text("''"))
     """Never used again, unlike name and number: what a machine keeps for a study refers to it."""
     name: Mapped[str] = mapped_column(unique=True)
     file: Mapped[dict[str, Any]]
@@ -85,8 +86,8 @@ class Study(Table):
     period: Mapped[int | None]
     fingerprints: Mapped[dict[str, Any]]
     """SHA-256 of base and data when the study began."""
-    versions: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    """Versions of the libraries that decide a score when the study began."""
+    versions: Mapped[dict[str, Any] | None]
+    """Versions of the libraries that decide a score when the study began; NULL before release 0.2."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 

@@ -21,9 +21,10 @@ _BATCH = 100  # subsets a transaction: short ones let others write in between
 # scores by task) the tasks are what varies. NULL where a single value says nothing.
 _VARIANCE = """
     SELECT CASE
-        WHEN min(n) > 1 THEN sum(abs(squares - total * total / n) / (n - 1) / n) / count(*) / count(*)
+        WHEN min(n) > 1 THEN sum(abs(squares - total * total / n) / nullif(n - 1, 0) / n) / count(*) / count(*)
         WHEN count(*) > 1 THEN
-            abs(sum(mean * mean) - sum(mean) * sum(mean) / count(*)) / (count(*) - 1) / count(*)
+            abs(sum(mean * mean) - sum(mean) * sum(mean) / count(*))
+            / nullif(count(*) - 1, 0) / count(*)
     END
     FROM (
         SELECT count(value) AS n, sum(value) AS total, sum(value * value) AS squares,
@@ -101,7 +102,7 @@ def update_standing(connection: Connection, study_id: int, depth: int, subset: s
     rows = connection.execute(
         select(Trial.mean, Trial.origin, Trial.train_seconds, Trial.finished_at)
         .where(*done)
-        .order_by(Trial.finished_at)
+        .order_by(Trial.finished_at, Trial.id)
     ).all()
     means = [row.mean for row in rows]
     mean = sum(means) / len(means)

@@ -50,7 +50,7 @@ def begin(  # noqa: PLR0913 - one argument per column
     fingerprints: Mapping[str, str],
     versions: Mapping[str, str],
     budgets: Mapping[int, int],
-    check: Callable[[StudyRecord], None],
+    check: Callable[[StudyRecord], None] | None = None,
 ) -> StudyRecord:
     """Create the study `name`, or join it when `check` finds nothing wrong with what is there.
 
@@ -74,7 +74,8 @@ def begin(  # noqa: PLR0913 - one argument per column
             },
         )
         record = _find(connection, name)
-        check(record)
+        if check is not None:
+            check(record)
         rows = [_depth_row(record.id, name, depth, budget) for depth, budget in budgets.items()]
         insert_new(connection, Depth, rows)
         return _find(connection, name)
@@ -178,7 +179,7 @@ def _find(connection: Connection, name: str) -> StudyRecord:
     rows = connection.execute(depths.order_by(Depth.depth))
     budgets = {row.depth: row.budget for row in rows}
     fields = {key: value for key, value in row.items() if key != "created_at"}
-    return StudyRecord(**fields, budgets=budgets)
+    return StudyRecord(**{**fields, "versions": row["versions"] or {}}, budgets=budgets)
 
 
 def names(engine: Engine) -> list[str]:

@@ -25,6 +25,14 @@ DATA = ROOT.parent / "shared" / "data"
 COMMAND = Path(sys.executable).with_name("layer-search")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder of the tests' own for what workers leave on a machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYER_SEARCH_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded PostgreSQL server."""

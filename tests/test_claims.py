@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from storage import claims, leaderboard, results, setup, studies
+from storage import claims, leaderboard, owner, release, results, setup, studies
 from storage import engine as engines
 from storage.claims import Claim
 from storage.clock import utc_now
@@ -32,10 +32,10 @@ OTHER = Result(0.75, {"nano": TaskResult(0.75, {"q1": 1.0, "q3": 0.5})})
 FAILED = Result(None, error="the loss is NaN")
 HOLDER = """
 import sys, time
-from storage import claims, setup
+from storage import claims, owner, setup
 url, study = sys.argv[1], int(sys.argv[2])
 claims.claim(setup.open_store(url), study, 4, subset="0_1_2_3", seed=0, origin="uniform",
-             owner=claims.this_worker())
+             owner=owner.this_worker())
 print("held", flush=True)
 time.sleep(60)
 """
@@ -54,6 +54,7 @@ def study(engine: Engine) -> StudyRecord:
         layers=22,
         period=3,
         fingerprints={},
+        versions={},
         budgets={4: 3, 2: 1},
     )
 
@@ -123,7 +124,7 @@ def test_finished_and_waiting_trials_are_taken_too(
     engine: Engine, take: Callable[..., Claim]
 ) -> None:
     results.finish(engine, take(), SCORED)
-    claims.give_back(engine, take("0_1_2_4"))
+    release.give_back(engine, take("0_1_2_4"))
     for subset in ("0_1_2_3", "0_1_2_4"):
         with pytest.raises(ClaimTakenError):
             take(subset)
@@ -194,11 +195,11 @@ def test_racing_workers_take_a_waiting_trial_over_once(
     engine: Engine, study: StudyRecord, take: Callable[..., Claim], store_url: str
 ) -> None:
     for layer in range(3, 6):
-        claims.give_back(engine, take(f"0_1_2_{layer}"))
+        release.give_back(engine, take(f"0_1_2_{layer}"))
     got: list[Claim] = []
 
     def grab(own: Engine, owner: str) -> None:
-        while held := take_over(own, study, owner):
+        while held := take_over(own, study, f"{owner}-{len(got)}"):
             got.append(held)
 
     race(store_url, grab)
@@ -212,7 +213,7 @@ def test_given_back_is_taken_over_with_a_higher_token(
     held = take()
     claims.link(engine, held, 7)
     assert take_over(engine, study) is None
-    claims.give_back(engine, held)
+    release.give_back(engine, held)
     row = only_trial(engine)
     assert (row["state"], row["owner"], row["lease_until"]) == ("waiting", None, None)
     assert claims.unfinished(engine, study.id, [4]) == 1
@@ -221,7 +222,7 @@ def test_given_back_is_taken_over_with_a_higher_token(
     row = only_trial(engine)
     assert (row["state"], row["owner"], row["token"]) == ("running", "b", 2)
     assert claims.unfinished(engine, study.id, [4]) == 1
-    assert row["breaks"] == taken.breaks == 0  # given back in good order
+    assert row["crashes"] == taken.crashes == 0  # given back in good order
     assert results.finish(engine, taken, SCORED)
     assert claims.unfinished(engine, study.id, [4]) == 0
 
@@ -229,7 +230,7 @@ def test_given_back_is_taken_over_with_a_higher_token(
 def test_only_the_depths_asked_for_are_taken_over(
     engine: Engine, study: StudyRecord, take: Callable[..., Claim]
 ) -> None:
-    claims.give_back(engine, take("0_1"))
+    release.give_back(engine, take("0_1"))
     assert take_over(engine, study) is None
     taken = claims.take_over(engine, study.id, [4, 2], owner="b")
     assert taken is not None
@@ -251,7 +252,7 @@ def test_oldest_is_taken_over_first(
     engine: Engine, study: StudyRecord, take: Callable[..., Claim]
 ) -> None:
     for subset in ("0_1_2_9", "0_1_2_3"):
-        claims.give_back(engine, take(subset))
+        release.give_back(engine, take(subset))
     taken = take_over(engine, study)
     assert taken is not None
     assert taken.subset == "0_1_2_9"
@@ -270,7 +271,7 @@ def test_renewing_extends_the_lease_until_the_trial_is_taken_over(
     assert taken is not None
     until = only_trial(engine)["lease_until"]
     assert claims.renew(engine, held, 600) is False
-    claims.give_back(engine, held)  # no longer ours to give
+    release.give_back(engine, held)  # no longer ours to give
     row = only_trial(engine)
     assert (row["lease_until"], row["state"], row["owner"]) == (until, "running", "b")
     assert claims.renew(engine, taken, 60) is True
@@ -322,7 +323,7 @@ def test_late_result_counts_when_nobody_has_finished(
 
 def test_result_of_a_trial_that_waits_counts(engine: Engine, take: Callable[..., Claim]) -> None:
     held = take()
-    claims.give_back(engine, held)
+    release.give_back(engine, held)
     assert results.finish(engine, held, SCORED) is True
     assert only_trial(engine)["state"] == "complete"
 
@@ -477,18 +478,18 @@ def test_trial_of_a_killed_process_is_released_and_no_other(
     holder: "subprocess.Popen[str]",
 ) -> None:
     studies.set_budgets(engine, study, {4: 9})
-    me = claims.this_worker()
+    me = owner.this_worker()
     host, pid, _start, place = me.split(":", 3)
     dead = only_trial(engine)["owner"].split(":", 3)
     take("0_1_2_4", owner=me)
     take("0_1_2_5", owner=":".join(["elsewhere", *dead[1:]]))
     take("0_1_2_6", owner=":".join([*dead[:3], "pid:[1]"]))  # a container of this host
-    assert claims.release_dead(engine, study.id) == 0
+    assert release.release_dead(engine, study.id) == 0
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     # this pid, but a process that ran before this one did
     take("0_1_2_7", owner=f"{host}:{pid}:1:{place}")
-    assert claims.release_dead(engine, study.id) == 2
+    assert release.release_dead(engine, study.id) == 2
     states = {row["subset"]: row["state"] for row in leaderboard.trials(engine, "s")}
     assert states == {
         "0_1_2_3": "waiting",
@@ -497,7 +498,7 @@ def test_trial_of_a_killed_process_is_released_and_no_other(
         "0_1_2_6": "running",
         "0_1_2_7": "waiting",
     }
-    assert claims.release_dead(engine, study.id) == 0
+    assert release.release_dead(engine, study.id) == 0
 
 
 def test_killed_process_that_nobody_waited_for_is_dead_too(
@@ -506,13 +507,13 @@ def test_killed_process_that_nobody_waited_for_is_dead_too(
     holder.send_signal(signal.SIGKILL)
     while psutil.Process(holder.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert claims.release_dead(engine, study.id) == 1
+    assert release.release_dead(engine, study.id) == 1
     assert only_trial(engine)["state"] == "waiting"
 
 
 def test_worker_is_named_by_host_and_process() -> None:
-    assert claims.this_worker() == claims.this_worker()
-    assert claims.this_worker().split(":")[1] == str(os.getpid())
+    assert owner.this_worker() == owner.this_worker()
+    assert owner.this_worker().split(":")[1] == str(os.getpid())
 
 
 def test_lease_keeps_a_claim_past_its_first_expiry(
@@ -592,15 +593,15 @@ def test_a_lease_that_ran_out_counts_as_a_break(
     assert first is not None
     again = take_over(engine, study)
     assert again is not None
-    assert (first.breaks, again.breaks) == (1, 2)
-    claims.give_back(engine, again, broke=True)
-    assert only_trial(engine)["breaks"] == 3
+    assert (first.crashes, again.crashes) == (1, 2)
+    release.give_back(engine, again, broke="RuntimeError")
+    assert only_trial(engine)["crashes"] == 3
 
 
 def test_what_an_owner_still_holds_is_given_back(
     engine: Engine, study: StudyRecord, take: Callable[..., Claim]
 ) -> None:
     mine, other = take("0_1_2_3", owner="a"), take("0_1_2_6", owner="b")
-    claims.give_back_all(engine, study.id, "a")
+    release.give_back_all(engine, study.id, "a")
     assert claims.state(engine, study.id, mine.subset, mine.seed) == "waiting"
     assert claims.state(engine, study.id, other.subset, other.seed) == "running"

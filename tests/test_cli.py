@@ -23,6 +23,7 @@ from search.subsets import key, parse
 from storage import claims, leaderboard, results, setup, studies
 from storage.claims import Claim
 from storage.results import Result
+from storage.status import status
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMANDS = sorted(str(command.callback.__name__) for command in search.cli.app.registered_commands)
@@ -80,7 +81,7 @@ def states(store: Path, study: str = "small") -> Counter[str]:
 def progress(store: Path) -> list[tuple[int, int, int, int]]:
     """Depth, complete trials, budget and trials outside it of each depth."""
     engine = setup.open_store(f"sqlite:///{store}")
-    found = [(row.depth, row.complete, row.budget, row.manual) for row in studies.status(engine)]
+    found = [(row.depth, row.complete, row.budget, row.beyond) for row in status(engine)]
     engine.dispose()
     return found
 
@@ -367,7 +368,9 @@ def test_brackets_in_an_error_are_shown_as_they_are(
     engine = setup.open_store(f"sqlite:///{store}", create=True)
     study = studies.begin(
         engine, name="s", file={}, folder="/", recipe_hash="h", base="toy", layers=22, period=3,
-        fingerprints={}, budgets={4: 1},
+        fingerprints={},
+        versions={},
+        budgets={4: 1},
     )  # fmt: skip
     held = claims.claim(engine, study.id, 4, subset="0_1_2_3", seed=0, origin="swap", owner="w")
     results.finish(engine, held, Result(None, error=reason))
@@ -385,7 +388,7 @@ def test_brackets_in_an_error_are_shown_as_they_are(
 def test_brackets_in_what_a_worker_reports_are_shown_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    held = Claim(1, 1, 4, "0_1_2_3", seed=0, token=1, breaks=0, optuna_number=None)
+    held = Claim(1, 1, 4, "0_1_2_3", seed=0, token=1, crashes=0, optuna_number=None)
     reason, note = "no kernel for [bfloat16] in block [/attn]", "[dim] lost its [/norm]"
     with WorkerProgress({}, {4: 2}) as report:
         report.started(held)

@@ -5,7 +5,6 @@ import importlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from storage import setup
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("layer-search")
 LEASE = 3.0
-TRIALS = 8
+TRIALS = 6
 Dump = Callable[[Engine], dict[str, list[tuple[Any, ...]]]]
 # a host name of its own, which only root may give, in a namespace that not every kernel allows
 RENAMED = """
@@ -85,27 +84,28 @@ class Machine:
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-@pytest.fixture
-def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
     """URL of a database on a TCP port, the same for both machines."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    with importlib.import_module("_server").Server({"fsync": "off"}) as server:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        server = importlib.import_module("_server").Server({"fsync": "off"})
+    with server:
         yield server.url
 
 
-@pytest.fixture
-def machines(tmp_path: Path, url: str) -> tuple[Machine, Machine]:
-    """One with a study and its table, and one that has its own copy of the table."""
-    one = Machine(tmp_path, "one", "Pacific/Auckland", url)
-    other = Machine(tmp_path, "other", "America/Los_Angeles", url)
+def prepare(folder: Path, url: str, study: str) -> tuple[Machine, Machine]:
+    """A machine with a study and its table, and one with its own copy of the table."""
+    one = Machine(folder, "one", "Pacific/Auckland", url)
+    other = Machine(folder, "other", "America/Los_Angeles", url)
     rows = [(f"{low}_{high}", (low + high) / 20) for high in range(8) for low in range(high)]
     for machine in (one, other):
         with machine.table.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("subset", "mean"), *rows])
-    (one.folder / "data" / "pairs.toml").write_text(
+    (one.folder / "data" / f"{study}.toml").write_text(
         f"""
 [study]
-name = "pairs"
+name = "{study}"
 depths = [2]
 trials = {TRIALS}
 
@@ -117,7 +117,7 @@ keep_first = false
 name = "table"
 path = "table.csv"
 layers = 8
-seconds = 0.7
+seconds = 0.5
 """,
         encoding="utf-8",
     )
@@ -133,11 +133,17 @@ def query(url: str, text: str) -> list[dict[str, Any]]:
             return []
 
 
-def begin(machine: Machine, url: str) -> "subprocess.Popen[str]":
+def rows_of(url: str, study: str) -> list[dict[str, Any]]:
+    """The trials of a study, oldest first."""
+    every = "SELECT t.* FROM search_trials t JOIN search_studies s ON s.id = t.study_id"
+    return query(url, f"{every} WHERE s.name = '{study}' ORDER BY t.id")
+
+
+def begin(machine: Machine, url: str, study: str) -> "subprocess.Popen[str]":
     """Launch the study, and come back when its third trial has just begun."""
-    launched = machine.start("launch", machine.folder / "data" / "pairs.toml")
+    launched = machine.start("launch", machine.folder / "data" / f"{study}.toml")
     for _ in range(1200):
-        states = [row["state"] for row in query(url, "SELECT state FROM search_trials ORDER BY id")]
+        states = [row["state"] for row in rows_of(url, study)]
         if states == ["complete", "complete", "running"]:
             return launched
         assert launched.poll() is None, launched.communicate()
@@ -145,31 +151,33 @@ def begin(machine: Machine, url: str) -> "subprocess.Popen[str]":
     pytest.fail("the study did not come to its third trial")
 
 
-def trials(machine: Machine) -> list[dict[str, Any]]:
-    """All trials, as the command lists them."""
-    listed: list[dict[str, Any]] = json.loads(machine.run("trials", "pairs", "--json").stdout)
-    return listed
-
-
-def test_other_machine_finishes_what_a_dead_one_began(
-    machines: tuple[Machine, Machine], url: str
-) -> None:
-    one, other = machines
-    with begin(one, url) as launched:
-        launched.send_signal(signal.SIGKILL)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, url: str) -> tuple[Machine, Machine]:
+    """Both, after one was killed with a study on it and the other has finished the study."""
+    one, other = prepare(tmp_path_factory.mktemp("machines"), url, "pairs")
+    with begin(one, url, "pairs") as launched:
+        launched.kill()
     done = other.run("work", "pairs", "--folder", other.table.parent)
     assert done.returncode == 0, done.stderr
+    return one, other
 
-    listed = trials(other)
-    assert [row["state"] for row in listed] == ["complete"] * TRIALS
-    assert len({row["subset"] for row in listed}) == TRIALS
-    assert [row["mean"] for row in listed] == [
-        sum(map(int, row["subset"].split("_"))) / 20 for row in listed
+
+@pytest.mark.usefixtures("finished")
+def test_other_machine_finishes_what_a_dead_one_began(url: str) -> None:
+    trials = rows_of(url, "pairs")
+    assert [row["state"] for row in trials] == ["complete"] * TRIALS
+    assert len({row["subset"] for row in trials}) == TRIALS
+    assert [row["mean"] for row in trials] == [
+        sum(map(int, row["subset"].split("_"))) / 20 for row in trials
     ]
-    attempts = query(url, "SELECT * FROM search_attempts ORDER BY trial_id, token")
-    assert [row["outcome"] for row in attempts] == ["complete"] * 2 + ["died"] + ["complete"] * (
-        TRIALS - 2
+    attempts = query(
+        url,
+        "SELECT a.* FROM search_attempts a JOIN search_trials t ON t.id = a.trial_id"
+        " JOIN search_studies s ON s.id = t.study_id WHERE s.name = 'pairs'"
+        " ORDER BY a.trial_id, a.token",
     )
+    outcomes = ["complete", "complete", "died", *["complete"] * (TRIALS - 2)]
+    assert [row["outcome"] for row in attempts] == outcomes
     died, again = attempts[2:4]
     assert died["trial_id"] == again["trial_id"]
     if can_rename():  # otherwise the death is seen at once, for both are on one host
@@ -178,45 +186,44 @@ def test_other_machine_finishes_what_a_dead_one_began(
         assert again["started_at"] - died["started_at"] >= timedelta(seconds=LEASE)
 
 
-def test_time_zones_of_machines_do_not_matter(machines: tuple[Machine, Machine], url: str) -> None:
-    one, other = machines
-    with begin(one, url) as launched:
-        launched.terminate()
-    assert other.run("work", "pairs", "--folder", other.table.parent).returncode == 0
-    rows = query(url, "SELECT created_at, started_at, finished_at FROM search_trials ORDER BY id")
+def test_time_zones_of_machines_do_not_matter(finished: tuple[Machine, Machine], url: str) -> None:
+    trials = rows_of(url, "pairs")
     now = datetime.now(UTC).replace(tzinfo=None)  # the store keeps UTC
-    moments = [row["created_at"] for row in rows] + [rows[-1]["finished_at"], now]
+    moments = [row["created_at"] for row in trials] + [trials[-1]["finished_at"], now]
     assert moments == sorted(moments)
     assert now - moments[0] < timedelta(minutes=5)
-    assert all(row["created_at"] <= row["started_at"] < row["finished_at"] for row in rows)
-    assert trials(one) == trials(other)
+    assert all(row["created_at"] <= row["started_at"] < row["finished_at"] for row in trials)
+    one, other = (machine.run("trials", "pairs", "--json").stdout for machine in finished)
+    assert one == other
 
 
 def test_other_data_on_the_other_machine_is_refused_until_accepted(
-    machines: tuple[Machine, Machine], url: str, dump: Dump
+    tmp_path: Path, url: str, dump: Dump
 ) -> None:
-    one, other = machines
-    with begin(one, url) as launched:
+    one, other = prepare(tmp_path, url, "drift")
+    with begin(one, url, "drift") as launched:
         launched.terminate()
         assert launched.wait(60) == 130
     text = other.table.read_text(encoding="utf-8")
     other.table.write_text(text.replace("0_1,0.05", "0_1,0.06"), encoding="utf-8")
     assert other.table.read_text(encoding="utf-8") != text
-    join = ("work", "pairs", "--folder", other.table.parent)
+    join = ("work", "drift", "--folder", other.table.parent)
 
     engine = setup.open_store(url)
     before = dump(engine)
     refused = other.run(*join)
     assert (refused.returncode, refused.stdout) == (2, "")
     (line,) = refused.stderr.strip().splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith("error: study 'drift' ")
     assert "table" in line
+    assert "--accept-drift" in line
     assert dump(engine) == before
     engine.dispose()
 
     accepted = other.run(*join, "--accept-drift")
     assert accepted.returncode == 0, accepted.stderr
-    drifts = [row["drift"] for row in trials(other)]
+    listed = json.loads(other.run("trials", "drift", "--json").stdout)
+    drifts = [row["drift"] for row in listed]
     assert drifts[:2] == [None, None]
     assert len(drifts) == TRIALS
     assert all("table" in drift for drift in drifts[2:])

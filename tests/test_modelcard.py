@@ -29,6 +29,7 @@ def study(model: str, folder: Path) -> tuple[StudyRecord, StudyFile]:
     )
     record = StudyRecord(
         id=1,
+        uid="u",
         name="small",
         file=file.plain(),
         folder=str(folder),
@@ -37,6 +38,7 @@ def study(model: str, folder: Path) -> tuple[StudyRecord, StudyFile]:
         layers=22,
         period=3,
         fingerprints={},
+        versions={},
         budgets={4: 2},
     )
     return record, file

@@ -1,5 +1,6 @@
 """Opening, creating and migrating a store, on each database."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def begin(engine: Engine, name: str = "s") -> studies.StudyRecord:
         layers=22,
         period=3,
         fingerprints={"base": "f"},
+        versions={},
         budgets={4: 2, 7: 3},
     )
 
@@ -244,7 +246,7 @@ def test_tables_are_those_of_the_models(engine: Engine) -> None:
 def test_database_refuses_what_the_models_refuse(engine: Engine) -> None:
     good = {
         "study_id": begin(engine).id, "depth": 4, "subset": "0_1", "seed": 0, "origin": "x",
-        "state": "waiting", "token": 1, "breaks": 0, "told": False,
+        "state": "waiting", "token": 1, "crashes": 0, "told": False,
     }  # fmt: skip
     for wrong in ({"state": "lost"}, {"study_id": 99}, {"depth": 5}, {"subset": None}):
         with pytest.raises(IntegrityError), engines.write(engine) as connection:
@@ -327,7 +329,7 @@ def test_postgresql_sessions_keep_utc_and_limits(postgres_url: str) -> None:
         "statement_timeout": "1min",
         "lock_timeout": "30s",
         "idle_in_transaction_session_timeout": "1min",
-        "application_name": "layer-search",
+        "application_name": f"layer-search {os.getpid()} on {socket.gethostname()}",
     }
     with engine.connect() as connection:
         for name, value in expected.items():

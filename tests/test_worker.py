@@ -24,10 +24,11 @@ from search.errors import SearchError
 from search.job import Job
 from search.mirror import Mirror
 from search.subsets import Subset
-from storage import claims, leaderboard, results, setup, studies
+from storage import claims, leaderboard, owner, release, results, setup, studies
 from storage.claims import Claim
 from storage.optuna_storage import open_optuna
 from storage.results import Result, TaskResult
+from storage.status import status
 
 Dump = Callable[[Engine], dict[str, list[tuple[Any, ...]]]]
 LAYERS = 6
@@ -163,7 +164,7 @@ def test_every_depth_gets_its_budget(engine: Engine, begin: Begin) -> None:
     assert len({row["subset"] for row in found}) == 6
     assert {row["state"] for row in found} == {"complete"}
     assert {row["origin"] for row in found} == {"uniform"}
-    assert {row["owner"] for row in found} == {claims.this_worker()}
+    assert {row["owner"] for row in found} == {owner.this_worker()}
     assert all(row["mean"] == sum(subsets.parse(row["subset"])) / 100 for row in found)
     assert all(row["evaluate_seconds"] == 0.5 for row in found)
     key = found[0]["subset"]
@@ -264,7 +265,7 @@ def test_signal_just_after_a_claim_leaves_nothing_running(
         given = claims.claim(
             engine, job.study.id, 2, subset="0_1", seed=0, origin="uniform", owner="w"
         )
-        claims.give_back(engine, given)
+        release.give_back(engine, given)
     original = getattr(claims, step)
 
     def interrupted(*arguments: Any, **options: Any) -> Claim:  # noqa: ANN401
@@ -393,7 +394,7 @@ def test_unforeseen_error_gives_back_and_counts_as_failed_the_third_time(
         assert mirrored(engine, 2)[1].state is TrialState.WAITING
     worker.work(begin(evaluator), Watcher())
     assert Counter(states(engine)) == {"complete": 5, "failed": 1}
-    assert rows(engine)[1]["error"] == f"broke 3 times, last with {reason}"
+    assert rows(engine)[1]["error"] == f"set aside: broke 3 times, last with {reason}"
     check_mirror(engine)
 
 
@@ -413,7 +414,7 @@ def test_trial_that_keeps_ending_its_workers_is_set_aside(engine: Engine, begin:
         assert claims.take_over(engine, job.study.id, [2], owner="there:1:1:", lease=-1) is not None
     evaluator = Sums()
     worker.work(begin(evaluator), Watcher())
-    assert rows(engine)[0]["error"] == "its worker ended 3 times without a result"
+    assert rows(engine)[0]["error"] == "set aside: its worker ended 3 times without a result"
     assert (0, 1) not in evaluator.seen
     assert Counter(states(engine)) == {"complete": 5, "failed": 1}
     check_mirror(engine)
@@ -445,8 +446,8 @@ def test_exhausted_space_ends_before_the_budget(engine: Engine, begin: Begin, sa
     every = {subsets.key(subset) for subset in combinations(range(LAYERS), 5)}
     assert sorted(row["subset"] for row in found) == sorted(every)
     assert {row["state"] for row in found} == {"complete"}
-    (status,) = studies.status(engine, "s")
-    assert (status.depth, status.complete, status.budget) == (5, 6, 10)
+    (found_now,) = status(engine, "s")
+    assert (found_now.depth, found_now.complete, found_now.budget) == (5, 6, 10)
 
 
 def test_first_subsets_are_tried_first_in_order(engine: Engine, begin: Begin) -> None:
@@ -515,7 +516,10 @@ def test_other_data_under_the_same_name_is_refused(
     before = dump(engine)
     other = Sums()
     other.description = Description("toy", LAYERS, 3, {"base": "another", "test": "new"})
-    with pytest.raises(storage.errors.InputError, match=r"'s' began with other .*: base, test\."):
+    with pytest.raises(
+        storage.errors.InputError,
+        match=r"'s' began with .*: other content of base; other content of test\.",
+    ):
         begin(other)
     assert dump(engine) == before
 
@@ -544,7 +548,7 @@ def test_abandoned_trial_is_waited_for_and_taken_over(
         *["waiting for 1"] * 3, "started 0_1_2", "evaluate 0/1", "finished 0_1_2 complete",
     ]  # fmt: skip
     assert Counter(states(engine)) == {"complete": 6}
-    assert rows(engine)[0]["owner"] == claims.this_worker()
+    assert rows(engine)[0]["owner"] == owner.this_worker()
     check_mirror(engine)
 
 
@@ -554,7 +558,7 @@ def test_result_that_comes_second_is_dropped(
     def overtake(_: Subset) -> None:
         if len(evaluator.seen) == 1:
             (row,) = rows(engine)
-            names = ("depth", "subset", "seed", "token", "breaks", "optuna_number")
+            names = ("depth", "subset", "seed", "token", "crashes", "optuna_number")
             held = Claim(row["id"], job.study.id, **{name: row[name] for name in names})
             assert claims.renew(engine, held, -1)
             other = claims.take_over(engine, job.study.id, [2], owner="elsewhere:1:1:")
@@ -603,7 +607,7 @@ def test_trial_that_optuna_got_but_was_never_linked_is_not_made_twice(
         engine, job.study.id, 2, subset="0_5", seed=0, origin="uniform", owner="dead"
     )
     job.mirror.start(2, held.trial_id, (0, 5), None)  # and the worker dies before the link
-    claims.give_back(engine, held)
+    release.give_back(engine, held)
     worker.work(begin(), Watcher())
     assert Counter(states(engine)) == {"complete": 6}
     check_mirror(engine)

@@ -17,11 +17,10 @@ def upgrade() -> None:
     Nothing is rebuilt: SQLite drops the old table for that, and its scores would go with it.
     """
     op.add_column(
-        "search_studies", sa.Column("uid", sa.String(), nullable=False, server_default="")
+        "search_studies",
+        sa.Column("uid", sa.String(), nullable=False, server_default=sa.text("''")),
     )
-    op.add_column(
-        "search_studies", sa.Column("versions", sa.JSON(), nullable=False, server_default="{}")
-    )
+    op.add_column("search_studies", sa.Column("versions", sa.JSON(), nullable=True))
     connection = op.get_bind()
     for study in connection.execute(sa.text("SELECT id FROM search_studies")).scalars().all():
         named = sa.text("UPDATE search_studies SET uid = :uid WHERE id = :id")

@@ -11,9 +11,10 @@ ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim-bookworm AS base
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
-# models and data sets from the hub go to ~/.cache/huggingface: a volume there inherits this owner
+# the hub's downloads and results on their way to the store: volumes there inherit this owner
 RUN useradd --create-home --uid 1000 search \
-    && install -d -o search -g search /home/search/.cache/huggingface
+    && install -d -o search -g search /home/search/.cache/huggingface \
+        /home/search/.local /home/search/.local/state /home/search/.local/state/layer-search
 WORKDIR /app
 COPY constraints.txt ./
 

@@ -32,6 +32,8 @@ class Claim:
     seed: int
     token: int
     optuna_number: int | None
+    origin: str = ""
+    """Who chose the subset; see `storage.schema.Trial.origin`."""
     crashes: int = 0
     """How often its worker died or failed in an unforeseen way."""
 
@@ -132,7 +134,9 @@ def _held_already(
 
 def _claim_of(row: Row[Any], **changed: int | None) -> Claim:
     """The claim that a row of `search_trials` describes."""
-    fields = ("study_id", "depth", "subset", "seed", "token", "crashes", "optuna_number")
+    fields = (
+        "study_id", "depth", "subset", "seed", "token", "optuna_number", "origin", "crashes",
+    )  # fmt: skip
     values = {name: getattr(row, name) for name in fields}
     return Claim(trial_id=row.id, **{**values, **changed})
 

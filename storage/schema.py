@@ -87,7 +87,7 @@ class Study(Table):
     fingerprints: Mapped[dict[str, Any]]
     """SHA-256 of base and data when the study began."""
     versions: Mapped[dict[str, Any] | None]
-    """Versions of the libraries that decide a score when the study began; NULL before release 0.2."""
+    """Versions of the libraries that decide a score when it began; NULL before release 0.2."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 

@@ -312,7 +312,7 @@ CASES = {
         begun=True,
     ),
     "changed data": Case(
-        ("other content of: table", "new name"),
+        ("other content of table", "new name"),
         files=csv("subset,mean\n0_1_2_18,0.5\n"),
         begun=True,
     ),

@@ -29,6 +29,7 @@ name = "mmbert-small.v1"
 depths = [4, 7, 13]
 trials = { 4 = 40, 7 = 80, 13 = 60 }
 seed = 12
+attempts = 5
 first = ["front", "0_1_2_18", "0_1_2_3_6_8_18", "back"]
 
 [space]
@@ -146,7 +147,7 @@ def test_full_example_names_every_key() -> None:
 
 def test_defaults(tmp_path: Path) -> None:
     file = studyfile.read(write(tmp_path, SHORT))
-    assert file.study == StudyOptions(name="a", depths=(4,), trials=3, seed=0, first=())
+    assert file.study == StudyOptions(name="a", depths=(4,), trials=3, seed=0, attempts=3, first=())
     assert file.space == SpaceOptions(
         cadence="strict", period=None, keep_first=True, pinned=(), forbidden=()
     )
@@ -158,6 +159,8 @@ def test_defaults(tmp_path: Path) -> None:
         "layers": 22,
         "period": None,
         "noise": 0.0,
+        "seconds": 0.0,
+        "queries": 0,
     }
 
 
@@ -564,7 +567,7 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         (
             "seed = 12",
             "sed = 12",
-            "unknown key study.sed: allowed are name, depths, trials, seed, first",
+            "unknown key study.sed: allowed are name, depths, trials, seed, attempts, first",
         ),
         ("seed = 12", "my-seed = 12", "unknown key study.my-seed: allowed are name, depths, "),
         ("keep_first", "keep_frist", "unknown key space.keep_frist: allowed are cadence, period, "),

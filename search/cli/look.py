@@ -188,7 +188,8 @@ def print_ranking(rows: Sequence[Any], top: int | None = None) -> None:
         cells = [
             [
                 row["rank"], row["subset"], score(row["mean"]), score(row["standard_error"]),
-                _signed(row["difference"]), score(row["difference_error"]), _TIED[row["tied"]],
+                _signed(row["difference"]), score(row["difference_error"] or None),
+                _TIED[row["tied"]],
                 *(row[name] for name in seeds), row["origin"],
             ]
             for row in ranked
@@ -254,9 +255,15 @@ def _print_attempts(study: str, rows: Sequence[Any]) -> None:
     cells = [
         [
             row["depth"], row["subset"], row["seed"], row["attempt"],
-            ":".join(row["worker"].split(":")[:2]), row["started_at"], row["ended_at"],
+            ":".join(row["worker"].split(":")[:2]), _second(row["started_at"]),
+            _second(row["ended_at"]),
             row["outcome"], row["reason"],
         ]
         for row in rows
     ]  # fmt: skip
     print_table(f"Attempts at the trials of {study}", columns, cells)
+
+
+def _second(when: object) -> str:
+    """A time without fractions; through a view, SQLite hands out text."""
+    return "" if when is None else str(when)[:19]

@@ -19,6 +19,7 @@ from rich.progress import (
 from search.cli.output import errors
 from storage.claims import Claim
 from storage.results import Result
+from storage.schema import BEYOND_BUDGET
 
 _STAGES = {"cut": "cutting", "train": "training", "evaluate": "evaluating"}
 
@@ -44,6 +45,7 @@ class WorkerProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=errors,
+            disable=not errors.is_terminal,
         )
         self._depths: dict[int, TaskID] = {
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))
@@ -88,7 +90,7 @@ class WorkerProgress:
         for note in result.notes:
             line += f"  [dim]({escape(note)})[/dim]"
         self._bars.console.print(line, highlight=False, soft_wrap=True)
-        if held.depth in self._depths:
+        if held.depth in self._depths and held.origin not in BEYOND_BUDGET:
             self._bars.advance(self._depths[held.depth])
 
     def waiting(self, running: int) -> None:

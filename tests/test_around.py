@@ -16,13 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import typer.main
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
 import evaluators
@@ -170,7 +168,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(EXAMPLES, folder / "examples")
     (tour,) = (block for block in blocks("sh") if "launch examples/card.toml" in block)
     lines = tour.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         name, *arguments = shlex.split(line)
         assert name == "layer-search"
@@ -484,7 +482,11 @@ def test_the_compose_file_runs_real_commands() -> None:
     services = COMPOSE["services"]
     ours = {name: service["command"] for name, service in services.items() if "command" in service}
     assert ours.pop("dashboard")[0] == "postgresql+psycopg://reader@postgres/search"
-    assert ours == {"init": ["init", "--reader", "reader"], "worker": ["work"], "worker-gpu": ["work"]}
+    assert ours == {
+        "init": ["init", "--reader", "reader"],
+        "worker": ["work"],
+        "worker-gpu": ["work"],
+    }
     assert {"init", "work"} <= set(COMMANDS)
 
 

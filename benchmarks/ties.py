@@ -3,8 +3,8 @@
     python benchmarks/ties.py --studies 200
 
 Each study has 40 subsets of known true means, scored on 650 queries in 13 tasks: standard deviation
-of a query 0.35, correlation 0.85 between subsets, the figures of NanoBEIR. The scores go into a real
-SQLite store, and the ties are read from its views.
+of a query 0.35, correlation 0.85 between subsets, the figures of NanoBEIR. The scores go into a
+real SQLite store, and the ties are read from its views.
 """
 
 import argparse

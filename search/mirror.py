@@ -88,14 +88,12 @@ class Mirror:
 
     def tell(self, depth: int, number: int, score: float | None) -> None:
         """Tell Optuna how the trial ended; `score` is None when it failed."""
-        study = self._studies[depth]
+        # not `study.tell`: that reads the whole trial several times, for samplers that are not here
         state = TrialState.FAIL if score is None else TrialState.COMPLETE
-        with suppress(UpdateFinishedTrialError):  # another worker told Optuna since our look
-            trial_id = self._id(study, number)
-            if self._storage.get_trial(trial_id).state is TrialState.WAITING:
-                # given back, and finished late by its first worker
-                self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-            study.tell(number, score, state=state, skip_if_finished=True)
+        values = None if score is None else [score]
+        with suppress(UpdateFinishedTrialError):  # another worker has told Optuna
+            trial_id = self._id(self._studies[depth], number)
+            self._storage.set_trial_state_values(trial_id, state, values)
 
     def live(self, depth: int) -> dict[int, int]:
         """Our trial id by number of those trials that Optuna shows as running or waiting."""

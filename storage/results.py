@@ -6,7 +6,7 @@ Workers call `storage.outbox.record`, which keeps a result safe until it is writ
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, text, update
 
 from storage import attempts
 from storage import engine as engines
@@ -15,6 +15,13 @@ from storage.clock import utc_now
 from storage.schema import Query, QueryScore, TaskScore, Trial
 from storage.standings import update_standing
 from storage.studies import insert_new
+
+
+_ARRAYS = text(
+    "INSERT INTO search_query_scores (trial_id, query_id, score) SELECT :trial, query_id, score"
+    " FROM unnest(CAST(:ids AS integer[]), CAST(:scores AS double precision[]))"
+    " AS given (query_id, score)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +138,22 @@ def _write_scores(connection: Connection, held: Claim, tasks: Mapping[str, TaskR
     scores = {(task, query): s for task, r in tasks.items() for query, s in r.queries.items()}
     if scores:
         ids = _query_ids(connection, held.study_id, list(scores))
-        rows = [
-            {"trial_id": held.trial_id, "query_id": ids[where], "score": score}
-            for where, score in scores.items()
-        ]
-        connection.execute(insert(QueryScore), rows)
+        _write_query_scores(
+            connection, held.trial_id, {ids[where]: score for where, score in scores.items()}
+        )
+
+
+def _write_query_scores(connection: Connection, trial_id: int, scores: Mapping[int, float]) -> None:
+    """Insert the scores by query: hundreds of rows, and most of what a result costs."""
+    if connection.dialect.name == "postgresql":  # two arrays go faster than hundreds of rows
+        values = {"trial": trial_id, "ids": list(scores), "scores": list(scores.values())}
+        connection.execute(_ARRAYS, values)
+        return
+    rows = [
+        {"trial_id": trial_id, "query_id": number, "score": score}
+        for number, score in scores.items()
+    ]
+    connection.execute(insert(QueryScore), rows)
 
 
 def _query_ids(

@@ -66,7 +66,7 @@ def means(engine: Engine) -> list[float | None]:
 
 def away(*_: object) -> bool:
     """A database that does not answer."""
-    raise OperationalError("SELECT 1", {}, ConnectionRefusedError())
+    raise OperationalError(None, {}, ConnectionRefusedError())
 
 
 def test_nothing_is_left_of_a_result_that_was_written(engine: Engine, study: StudyRecord) -> None:

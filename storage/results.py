@@ -16,7 +16,6 @@ from storage.schema import Query, QueryScore, TaskScore, Trial
 from storage.standings import update_standing
 from storage.studies import insert_new
 
-
 _ARRAYS = text(
     "INSERT INTO search_query_scores (trial_id, query_id, score) SELECT :trial, query_id, score"
     " FROM unnest(CAST(:ids AS integer[]), CAST(:scores AS double precision[]))"

@@ -1,320 +1,316 @@
-"""Standings against a NumPy reference: means, errors, ties, leaders and picks, live and stored."""
+"""The leaderboard's errors and ties against NumPy, computed live and stored, on each database."""
 
-import itertools
-import math
-import threading
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select
 
-from storage import claims, leaderboard, results, setup, standings, studies
+from search import compare, replication, studyfile, worker
+from search import job as jobs
+from storage import claims, comparison, leaderboard, results, standings, studies
 from storage import engine as engines
 from storage.results import Result, TaskResult
+from storage.schema import Depth, Standing, Trial
+from storage.studies import StudyRecord
 from storage.ties import critical_value
 
-SUBSETS = ["0_1", "0_2", "0_21", "1_2", "3_7", "20_21", "0_10", "1_21"]
-UNCERTAIN = 1e-9  # sums in another order differ by less
-NUMBERS = itertools.count()
-PARTS = ("query_error", "seed_error", "standard_error", "difference", "difference_error")
+SUBSETS = ["0_1_2", "0_1_18", "0_2_5", "0_3_4", "1_2_3", "0_4_7", "2_3_9", "0_1_9"]
+TASKS = {"arg": 3, "fever": 5, "nq": 4}
 
 
 @dataclass(frozen=True)
-class Run:
-    """One trial: scores by task and query; without tasks the mean alone, without mean a failure."""
+class Scored:
+    """One trial: scores by task and query, or by task alone."""
 
     subset: str
     seed: int
-    mean: float | None
-    tasks: dict[str, float]
-    queries: dict[tuple[str, str], float]
+    tasks: dict[str, list[float]]
+    queries: bool = True
+
+    @property
+    def mean(self) -> float:
+        """Mean over tasks."""
+        return float(np.mean([np.mean(values) for values in self.tasks.values()]))
 
     @property
     def result(self) -> Result:
-        """What its worker records."""
-        if self.mean is None:
-            return Result(None, error="the loss is NaN")
-        found: dict[str, dict[str, float]] = {task: {} for task in self.tasks}
-        for (task, query), score in self.queries.items():
-            found[task][query] = score
-        tasks = {task: TaskResult(self.tasks[task], found[task]) for task in found}
+        """As a worker records it."""
+        tasks = {
+            task: TaskResult(
+                float(np.mean(values)),
+                {f"q{n}": value for n, value in enumerate(values)} if self.queries else {},
+            )
+            for task, values in self.tasks.items()
+        }
         return Result(self.mean, tasks)
 
 
-def scored(subset: str, seed: int, table: list[list[float]], form: str = "queries") -> Run:
-    """A complete trial with the query scores of `table`, a row for each task."""
-    means = [math.fsum(row) / len(row) for row in table]
-    mean = math.fsum(means) / len(means)
-    tasks = {} if form == "mean" else {f"t{number}": value for number, value in enumerate(means)}
-    queries = {
-        (f"t{number}", f"q{place}"): value
-        for number, row in enumerate(table)
-        for place, value in enumerate(row)
-    }
-    return Run(subset, seed, mean, tasks, queries if form == "queries" else {})
+def draw(seed: int, *, queries: bool, repeated: bool) -> list[Scored]:
+    """Trials of all subsets; some have several seeds."""
+    rng = np.random.default_rng(seed)
+    hard = {task: rng.normal(0, 0.3, n) for task, n in TASKS.items()}
+    trials = []
+    for number, subset in enumerate(SUBSETS):
+        own = {
+            task: 0.5 + hard[task] + rng.normal(0.02 * number, 0.1, n) for task, n in TASKS.items()
+        }
+        for again in range(1 + (number % 3 if repeated else 0)):
+            noise = rng.normal(0, 0.02)
+            trials.append(
+                Scored(subset, again, {t: list(v + noise) for t, v in own.items()}, queries)
+            )
+    rng.shuffle(trials)  # type: ignore[arg-type]
+    return trials
 
 
-@st.composite
-def runs(draw: st.DrawFn) -> tuple[list[Run], int]:
-    """The trials of a study in the order they end, and how many of them end before a refresh."""
-    form = draw(st.sampled_from(["queries", "queries", "task", "mean"]))
-    sizes = draw(st.lists(st.integers(2, 6), min_size=2, max_size=4))
-    if draw(st.integers(0, 4)) == 0:
-        sizes[0] = 1
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    chosen = rng.permutation(SUBSETS)[: draw(st.integers(3, 8))]
-    drawn: list[Run] = []
-    level = [rng.uniform(0.2, 0.8, size) for size in sizes]
-    for subset in map(str, chosen):
-        shift = rng.normal(0, 0.05)
-        for seed in range(int(rng.integers(1, 4)) if form != "mean" else 1):
-            if rng.random() < 0.1:
-                drawn.append(Run(subset, seed, None, {}, {}))
-                continue
-            table = [list(row + shift + rng.normal(0, 0.1, len(row))) for row in level]
-            drawn.append(scored(subset, seed, table, form))
-    alone = [run.subset for run in drawn if run.mean is not None]
-    spare = [name for name in SUBSETS if name not in chosen]
-    if spare and alone:  # a tie of means, whose queries differ where there are several
-        (*_, twin) = (run for run in drawn if run.mean is not None)
-        queries = dict(zip(twin.queries, [*twin.queries.values()], strict=True))
-        for task in twin.tasks:
-            mine = [where for where in queries if where[0] == task]
-            turned = [queries[where] for where in mine]
-            queries |= dict(zip(mine, turned[::-1], strict=True))
-        drawn.append(Run(spare[0], 0, twin.mean, twin.tasks, queries))
-    ordered = [drawn[place] for place in rng.permutation(len(drawn))]
-    return ordered, int(rng.integers(0, len(ordered) + 1))
-
-
-def begin(engine: Engine, name: str | None = None) -> studies.StudyRecord:
-    """An empty study with room at depth 2."""
-    name = name or f"s{next(NUMBERS)}"
+def begin(engine: Engine, name: str = "s") -> StudyRecord:
+    """An empty study of depth 3."""
     return studies.begin(
-        engine, name=name, file={"study": {"name": name}}, folder="/", recipe_hash="hash",
-        base="toy", layers=22, period=3, fingerprints={}, versions={}, budgets={2: 99},
+        engine, name=name, file={"study": {"name": name, "seed": 0}}, folder="/", recipe_hash="h",
+        base="toy", layers=22, period=3, fingerprints={}, versions={}, budgets={3: 99},
     )  # fmt: skip
 
 
-def record(engine: Engine, study: studies.StudyRecord, drawn: list[Run]) -> None:
-    """Record `drawn` the way workers do."""
-    for run in drawn:
+def record(engine: Engine, study: StudyRecord, trials: Sequence[Scored]) -> None:
+    """Run the trials as workers do."""
+    for trial in trials:
         held = claims.claim(
-            engine, study.id, 2, subset=run.subset, seed=run.seed, origin="swap", owner="w"
+            engine, study.id, 3, subset=trial.subset, seed=trial.seed, origin="swap", owner="w"
         )
-        assert results.finish(engine, held, run.result)
+        assert results.finish(engine, held, trial.result)
 
 
-def averaged(group: list[Run], field: str) -> dict[Any, float]:
-    """The scores of one subset by task or by query, averaged over its seeds."""
-    return {
-        key: float(np.mean([getattr(run, field)[key] for run in group]))
-        for key in getattr(group[0], field)
-    }
+def averaged(trials: Sequence[Scored], subset: str) -> dict[str, Any]:
+    """Scores of one subset by task, averaged over its seeds."""
+    own = [trial.tasks for trial in trials if trial.subset == subset]
+    return {task: np.mean([tasks[task] for tasks in own], axis=0) for task in TASKS}
 
 
-def error(queries: dict[tuple[str, str], float], tasks: dict[str, float]) -> float | None:
-    """Standard error of a mean: sqrt(sum_t s_t^2 / n_t) / T, or over tasks."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for (task, _), value in queries.items():
-        groups[task].append(value)
-    if groups and min(map(len, groups.values())) > 1:
-        parts = [np.var(group, ddof=1) / len(group) for group in groups.values()]
-        return float(np.sqrt(sum(parts)) / len(groups))
-    if len(tasks) > 1:
-        return float(np.std([*tasks.values()], ddof=1) / np.sqrt(len(tasks)))
-    return None
+def query_variance(values: dict[str, Any], *, queries: bool) -> float:
+    """Variance of a mean over tasks, in NumPy."""
+    if queries:
+        parts = [np.var(found, ddof=1) / len(found) for found in values.values()]
+        return float(np.sum(parts)) / len(parts) ** 2
+    means = [np.mean(found) for found in values.values()]
+    return float(np.var(means, ddof=1)) / len(means)
 
 
-def combined(*errors: float | None) -> float | None:
-    """Independent errors together, as far as they are known."""
-    known = [value**2 for value in errors if value is not None]
-    return math.sqrt(sum(known)) if known else None
+def expected(trials: Sequence[Scored]) -> dict[str, dict[str, Any]]:
+    """What the view must say of each subset."""
+    queries = trials[0].queries
+    means = {s: [t.mean for t in trials if t.subset == s] for s in {t.subset for t in trials}}
+    leader = max(means, key=lambda subset: float(np.mean(means[subset])))
+    squares = sum(float(np.sum((np.array(m) - np.mean(m)) ** 2)) for m in means.values())
+    freedom = sum(len(found) - 1 for found in means.values())
+    shift = squares / freedom if freedom else None
+    units = sum(TASKS.values()) - len(TASKS) if queries else len(TASKS) - 1
+    critical = critical_value(len(means) - 1, units)
+    rows = {}
+    lead = averaged(trials, leader)
+    for subset, found in means.items():
+        own = averaged(trials, subset)
+        mean = query_variance(own, queries=queries)
+        paired = query_variance({t: own[t] - lead[t] for t in TASKS}, queries=queries)
+        seeds = (shift or 0) / len(found)
+        both = paired + (shift or 0) * (1 / len(found) + 1 / len(means[leader]))
+        error = 0.0 if subset == leader else both**0.5
+        difference = float(np.mean(found) - np.mean(means[leader]))
+        rows[subset] = {
+            "mean": float(np.mean(found)),
+            "seeds": len(found),
+            "query_error": mean**0.5,
+            "seed_error": None if shift is None else seeds**0.5,
+            "standard_error": (mean + seeds) ** 0.5,
+            "difference": difference,
+            "difference_error": error,
+            "tied": int(subset == leader or -difference <= critical * error),
+        }
+    return rows
 
 
-def reference(drawn: list[Run]) -> dict[str, dict[str, Any]]:
-    """What the leaderboard must say of each subset."""
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in drawn:
-        if run.mean is not None:
-            groups[run.subset].append(run)
-    means = {name: [run.mean for run in group] for name, group in groups.items()}
-    board = {
-        name: {"mean": sum(found) / len(found), "seeds": len(found), "order": simplicity(name)}
-        for name, found in means.items()
-    }
-    if not board:
-        return {}
-    leader = min(board, key=lambda name: (-board[name]["mean"], *board[name]["order"]))
-    freedoms = sum(len(found) - 1 for found in means.values())
-    pooled = sum(float(np.var(found)) * len(found) for found in means.values())
-    seed_variance = pooled / freedoms if freedoms else None
-    first = groups[leader][0]
-    sizes = np.unique([task for task, _ in first.queries], return_counts=True)[1]
-    by_query = len(sizes) > 0 and sizes.min() > 1
-    freedom = int(sum(sizes) - len(sizes)) if by_query else len(first.tasks) - 1
-    critical = critical_value(len(board) - 1, freedom)
-    theirs = [averaged(groups[leader], field) for field in ("queries", "tasks")]
-    for name, row in board.items():
-        mine = [averaged(groups[name], field) for field in ("queries", "tasks")]
-        pairs = [
-            {key: one[key] - other[key] for key in one}
-            for one, other in zip(mine, theirs, strict=True)
-        ]
-        alone, both = 1 / row["seeds"], 1 / row["seeds"] + 1 / board[leader]["seeds"]
-        seed_error, between = (
-            None if seed_variance is None else math.sqrt(seed_variance * part)
-            for part in (alone, both)
-        )
-        gap = combined(error(*pairs), between)
-        row["query_error"], row["seed_error"] = error(*mine), seed_error
-        row["standard_error"] = combined(error(*mine), seed_error)
-        row["difference"] = row["mean"] - board[leader]["mean"]
-        row["difference_error"] = 0.0 if name == leader else gap
-        margin = None if gap is None else critical * gap + row["difference"]
-        row["margin"] = math.inf if name == leader else margin
-        row["leader"] = leader
-    return board
+def shown(engine: Engine) -> dict[str, dict[str, Any]]:
+    """The view's rows by subset."""
+    return {row["subset"]: dict(row) for row in leaderboard.ranking(engine, "s", 3)}
+
+
+def check(engine: Engine, trials: Sequence[Scored]) -> None:
+    """The views say what NumPy says."""
+    wanted, found = expected(trials), shown(engine)
+    assert set(found) == set(wanted)
+    for subset, row in wanted.items():
+        got = {name: found[subset][name] for name in row}
+        assert got == pytest.approx(row, abs=1e-9), subset
+    order = sorted(wanted, key=lambda subset: -wanted[subset]["mean"])
+    assert [row["subset"] for row in leaderboard.ranking(engine, "s", 3)] == order
+    (best,) = leaderboard.best(engine, "s")
+    tied = [subset for subset in order if wanted[subset]["tied"]]
+    assert (best["leader"], best["tied"], best["subsets"]) == (order[0], len(tied), len(order))
+    assert best["pick"] == min(tied, key=simplicity)
+    assert best["pick_mean"] == pytest.approx(wanted[best["pick"]]["mean"])
 
 
 def simplicity(subset: str) -> tuple[int, list[int]]:
     """Breaks between consecutive layers, then the layers."""
-    kept = [int(layer) for layer in subset.split("_")]
-    return sum(high - low > 1 for low, high in itertools.pairwise(kept)), kept
+    layers = [int(layer) for layer in subset.split("_")]
+    return int(np.sum(np.diff(layers) > 1)), layers
 
 
-def check(engine: Engine, study: str, drawn: list[Run]) -> None:
-    """The views say of the study what the reference does."""
-    expected = reference(drawn)
-    rows = {row["subset"]: row for row in leaderboard.ranking(engine, study)}
-    assert rows.keys() == expected.keys()
-    tied: dict[str, int | None] = {}
-    for name, row in rows.items():
-        wanted = expected[name]
-        assert (row["mean"], row["seeds"]) == (wanted["mean"], wanted["seeds"])
-        for part in PARTS:
-            assert row[part] == pytest.approx(wanted[part], rel=1e-6, abs=1e-7), (name, part)
-        better = [other for other in expected.values() if other["mean"] > wanted["mean"]]
-        assert row["rank"] == len(better) + 1
-        margin = wanted["margin"]
-        tied[name] = None if margin is None else int(margin >= 0)
-        if margin is None or abs(margin) > UNCERTAIN:
-            assert row["tied"] == tied[name], (name, margin)
-        elif wanted["difference"] == 0:
-            assert row["tied"] == 1
-        tied[name] = row["tied"]
-    best = leaderboard.best(engine, study)
-    if not expected:
-        assert best == []
-        return
-    leader = next(iter(expected.values()))["leader"]
-    candidates = [name for name in tied if tied[name] == 1]
-    pick = min(candidates, key=lambda name: expected[name]["order"])
-    unknown = None in tied.values()
-    assert best == [
-        {
-            "study": study, "depth": 2, "subsets": len(expected), "leader": leader,
-            "leader_mean": expected[leader]["mean"], "tied": None if unknown else len(candidates),
-            "pick": pick, "pick_mean": expected[pick]["mean"],
-        }
-    ]  # fmt: skip
+@pytest.mark.parametrize("queries", [True, False], ids=["queries", "tasks"])
+@pytest.mark.parametrize("repeated", [True, False], ids=["seeds", "one-seed"])
+def test_views_equal_numpy_live_and_stored(engine: Engine, queries: bool, repeated: bool) -> None:  # noqa: FBT001
+    for seed in range(2):
+        if seed:
+            studies.forget(engine, "s")
+        trials = draw(seed, queries=queries, repeated=repeated)
+        study = begin(engine)
+        for done in range(3, len(trials) + 1, 4):  # leaders and seeds change on the way
+            record(engine, study, trials[0 if done == 3 else done - 4 : done])
+            check(engine, trials[:done])  # partly stored, partly out of date
+            standings.refresh(engine, study.id, 3)
+            check(engine, trials[:done])
 
 
-@given(drawn=runs())
-@settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_views_equal_the_reference_live_stored_and_out_of_date(
-    engine: Engine, drawn: tuple[list[Run], int]
-) -> None:
-    everything, early = drawn
+def test_refresh_stores_what_the_view_takes(engine: Engine) -> None:
     study = begin(engine)
-    record(engine, study, everything[:early])
-    check(engine, study.name, everything[:early])
-    standings.refresh(engine, study.id, 2)
-    check(engine, study.name, everything[:early])
-    record(engine, study, everything[early:])  # further seeds, and perhaps another leader
-    check(engine, study.name, everything)
-    standings.refresh(engine, study.id, 2)
-    check(engine, study.name, everything)
-
-
-def noisy(subset: str, seed: int, mean: float) -> Run:
-    """A trial of two tasks with four queries each around `mean`."""
-    rng = np.random.default_rng([seed, *map(ord, subset)])
-    return scored(subset, seed, [list(rng.normal(mean, 0.1, 4)) for _ in range(2)])
-
-
-def test_stored_variances_are_used_until_seeds_or_leader_change(engine: Engine) -> None:
-    study = begin(engine, "s")
-    drawn = [noisy("0_1", 0, 0.6), noisy("0_2", 0, 0.5), noisy("0_21", 0, 0.4)]
-    record(engine, study, drawn)
-    standings.refresh(engine, study.id, 2)
-    spoil = "UPDATE search_standings SET variance = 4.0, difference_variance = 9.0"
+    record(engine, study, draw(1, queries=True, repeated=True))
+    standings.refresh(engine, study.id, 3)
     with engines.write(engine) as connection:
-        connection.execute(text(spoil))
-    rows = leaderboard.ranking(engine, "s")
-    assert [(row["query_error"], row["difference_error"]) for row in rows] == [
-        (2.0, 0.0), (2.0, 3.0), (2.0, 3.0),
-    ]  # fmt: skip
-    standings.refresh(engine, study.id, 2)  # nothing is out of date
-    assert leaderboard.ranking(engine, "s") == rows
-    seed = noisy("0_2", 1, 0.5)
-    record(engine, study, [seed])
-    fresh = {row["subset"]: row for row in leaderboard.ranking(engine, "s")}
-    assert fresh["0_2"]["query_error"] < 1
-    assert fresh["0_2"]["difference_error"] < 1
-    assert (fresh["0_21"]["query_error"], fresh["0_21"]["difference_error"] > 3) == (2.0, True)
-    leader = noisy("3_7", 0, 0.9)
-    record(engine, study, [leader])
-    standings.refresh(engine, study.id, 2)
-    check(engine, "s", [*drawn, seed, leader])
+        rows = connection.execute(select(Standing.__table__)).mappings().all()
+        leader = connection.execute(select(Depth.leader)).scalar_one()
+        assert {row["compared_to"] for row in rows} == {leader}
+        assert all(row["variance"] > 0 for row in rows)
+        connection.execute(Standing.__table__.update().values(variance=4.0))  # type: ignore[attr-defined]
+    assert {row["query_error"] for row in shown(engine).values()} == {2.0}
 
 
-def test_workers_that_finish_seeds_of_one_subset_at_once_leave_the_right_standings(
-    engine: Engine, store_url: str
-) -> None:
-    study = begin(engine, "s")
-    names = ["0_1", "0_2", "0_21"]
-    drawn = [noisy(name, seed, 0.5) for seed in range(6) for name in names]
-    start, broken = threading.Barrier(6), list[BaseException]()
-
-    def work(number: int) -> None:
-        own = setup.open_store(store_url)
-        try:
-            start.wait()
-            for run in drawn[number::6] if number % 2 else drawn[number::6][::-1]:
-                record(own, study, [run])
-                standings.refresh(own, study.id, 2)
-        except BaseException as failure:  # noqa: BLE001 - a thread would swallow it
-            broken.append(failure)
-        finally:
-            own.dispose()
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert broken == []
-    kept = [read(engine, table) for table in ("search_standings", "search_depths")]
+def test_rebuilding_changes_nothing(engine: Engine) -> None:
+    study = begin(engine)
+    record(engine, study, draw(2, queries=True, repeated=True))
+    before = shown(engine)
     with engines.write(engine) as connection:
+        connection.execute(Standing.__table__.delete())  # type: ignore[attr-defined]
+        connection.execute(Depth.__table__.update().values(scored=0, leader=None))  # type: ignore[attr-defined]
         standings.rebuild(connection)
-    assert [read(engine, table) for table in ("search_standings", "search_depths")] == kept
-    rows = {row["subset"]: row for row in leaderboard.ranking(engine, "s")}
-    assert {row["seeds"] for row in rows.values()} == {6}
-    for name, wanted in reference(drawn).items():
-        for part in ("mean", *PARTS):
-            assert rows[name][part] == pytest.approx(wanted[part], rel=1e-6, abs=1e-9)
+    assert shown(engine) == before
 
 
-def read(engine: Engine, table: str) -> list[dict[str, Any]]:
-    """All rows of a table."""
-    query = text(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - constants
+def test_means_alone_leave_ties_unknown(engine: Engine) -> None:
+    study = begin(engine)
+    for subset, mean in (("0_1_2", 0.5), ("0_1_3", 0.25)):
+        held = claims.claim(engine, study.id, 3, subset=subset, seed=0, origin="swap", owner="w")
+        results.finish(engine, held, Result(mean))
+    found = shown(engine)
+    assert (found["0_1_2"]["tied"], found["0_1_3"]["tied"]) == (1, None)
+    assert found["0_1_3"]["standard_error"] is None
+    (best,) = leaderboard.best(engine, "s")
+    assert (best["tied"], best["pick"]) == (None, "0_1_2")
+
+
+@pytest.mark.parametrize(
+    ("freedom", "published"),  # Dunnett 1955, table 1a: one-sided, 95 %
+    [
+        (9999, [1.64, 1.92, 2.06, 2.16, 2.23, 2.29, 2.34, 2.38, 2.42]),
+        (12, [1.78, 2.11, 2.29, 2.41, 2.50, 2.58, 2.64, 2.69, 2.74]),
+        (20, [1.72, 2.03, 2.19, 2.30, 2.39, 2.46, 2.51, 2.56, 2.60]),
+    ],
+)
+def test_critical_values_are_dunnetts(freedom: int, published: list[float]) -> None:
+    found = [critical_value(comparisons, freedom) for comparisons in range(1, 10)]
+    assert found == pytest.approx(published, abs=0.0051)
+    assert critical_value(0, freedom) == 0
+
+
+def test_the_tied_hold_the_best(engine: Engine) -> None:
+    """40 small studies with known truth; `benchmarks/ties.py` runs the full ones."""
+    rng = np.random.default_rng(0)
+    held, sizes = 0, []
+    keys = [f"0_{a}_{a + 2}" for a in range(1, 11)]
+    for number in range(40 if engine.dialect.name == "sqlite" else 4):
+        truth = 0.5 + rng.normal(0, 0.03, len(keys))
+        hard = rng.normal(0, 0.35 * 0.85**0.5, 120)
+        trials = []
+        for key, true in zip(keys, truth, strict=True):
+            scores = true + hard + rng.normal(0, 0.35 * 0.15**0.5, 120)
+            trials.append(Scored(key, 0, {"a": list(scores[:60]), "b": list(scores[60:])}))
+        study = begin(engine, f"s{number}")
+        record(engine, study, trials)
+        rows = leaderboard.ranking(engine, f"s{number}", 3)
+        tied = {row["subset"] for row in rows if row["tied"]}
+        held += keys[int(np.argmax(truth))] in tied
+        sizes.append(len(tied))
+    assert held >= 0.9 * len(sizes)
+    assert np.median(sizes) <= 8
+
+
+@pytest.fixture
+def card(engine: Engine, card_study: Any) -> Engine:  # noqa: ANN401
+    """A store in which the model card was replayed."""
+    file = studyfile.read(card_study)
+    job = jobs.begin(engine, file, card_study.parent, file.evaluator_for(card_study.parent))
+
+    class Quiet:
+        def __getattr__(self, _: str) -> Any:  # noqa: ANN401
+            return lambda *_: None
+
+    worker.work(job, Quiet())
+    job.mirror.close()
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("depth", "difference", "error"),
+    [(4, -0.0028, 0.0042), (7, 0.0064, 0.0103), (13, 0.0165, 0.0063)],
+)
+def test_layer_18_against_21_on_the_card(
+    card: Engine, depth: int, difference: float, error: float
+) -> None:
+    front = {4: "0_1_2", 7: "0_1_2_3_4_5", 13: "0_1_2_3_4_5_6_7_8_9_10_11"}[depth]
+    study = studies.find(card, "card")
+    both = [comparison.measured(card, study, f"{front}_{last}") for last in (18, 21)]
+    found = compare.compare(*both)
+    assert found.paired_over == "tasks"
+    assert round(found.difference, 4) == pytest.approx(difference, abs=1.01e-4)
+    assert round(found.error or 0, 4) == error
+    supported = found.low is not None and found.high is not None and found.low * found.high > 0
+    assert supported == (depth == 13)
+    back = compare.compare(*reversed(both))
+    assert back.difference == -found.difference
+    assert back.error == found.error
+
+
+def test_compare_equals_the_leaderboard_and_a_bootstrap_of_our_own(engine: Engine) -> None:
+    study = begin(engine)
+    trials = draw(3, queries=True, repeated=True)
+    record(engine, study, trials)
+    rows = shown(engine)
+    leader = max(rows, key=lambda subset: rows[subset]["mean"])
+    other = next(subset for subset in rows if subset != leader)
+    found = compare.compare(*(comparison.measured(engine, study, s) for s in (other, leader)))
+    assert found.difference == pytest.approx(rows[other]["difference"])
+    assert found.error == pytest.approx(rows[other]["difference_error"])
+    rng = np.random.default_rng(7)
+    own, lead = averaged(trials, other), averaged(trials, leader)
+    drawn = [
+        np.mean([np.mean(rng.choice(own[t] - lead[t], n)) for t, n in TASKS.items()])
+        for _ in range(4000)
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+
+
+def test_seeds_are_added_to_the_best_of_the_tied_only(engine: Engine) -> None:
+    study = begin(engine)
+    record(engine, study, draw(4, queries=True, repeated=False))
+    tied = [row["subset"] for row in leaderboard.ranking(engine, "s", 3) if row["tied"]]
+    assert len(tied) > 2
+    found = replication.replicate(engine, study, 3, top=2, seeds=3)
+    assert found.added == 4
+    assert replication.replicate(engine, study, 3, top=2, seeds=3).added == 0  # they wait already
     with engines.read(engine) as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        added = select(Trial.subset, Trial.seed, Trial.origin, Trial.state).where(Trial.seed > 0)
+        rows = sorted(tuple(row) for row in connection.execute(added))
+    assert rows == sorted((s, n, "replicate", "waiting") for s in tied[:2] for n in (1, 2))
+    assert claims.remaining(engine, study.id, 3) == 99 - len(SUBSETS)  # outside the budget

@@ -1,4 +1,4 @@
-"""Where studies stand: counts of what the budget counts, live workers, pace by the store's clock."""
+"""Where studies stand: counts of what the budget counts, live workers, and the pace."""
 
 from collections.abc import Callable
 from typing import Any

@@ -123,19 +123,20 @@ def _optuna(held: Contents) -> Iterator[str]:
     Such others stand for nothing: their worker died before it could say which trial of ours it is.
     """
     for depth, mirrored in held.optuna.items():
-        ours = {one["optuna_number"]: one for one in held.trials if one["depth"] == depth}
-        if missing := set(ours) - {trial.number for trial in mirrored}:
-            yield f"Optuna lacks trials {sorted(missing, key=str)} of depth {depth}"
+        mine = {one["subset"]: one for one in held.trials if one["depth"] == depth}
+        named: dict[str, list[FrozenTrial]] = {subset: [] for subset in mine}
         for trial in mirrored:
-            name = f"Optuna's trial {trial.number} of depth {depth}"
-            mine = ours.get(trial.number)
-            if mine is None:
-                if trial.state is not TrialState.FAIL:
-                    yield f"{name} is {trial.state.name}, and stands for nothing"
-            elif trial.state is not TrialState.COMPLETE:
-                yield f"{name} is {trial.state.name}, {mine['subset']} is {mine['state']}"
-            elif (trial.user_attrs.get("subset"), trial.values) != (mine["subset"], [mine["mean"]]):
-                yield f"{name} has {trial.values}, {mine['subset']} has {mine['mean']}"
+            if trial.state is TrialState.COMPLETE:
+                named.setdefault(trial.user_attrs.get("subset", ""), []).append(trial)
+            elif trial.state is not TrialState.FAIL:
+                yield f"Optuna's trial {trial.number} of depth {depth} is {trial.state.name}"
+        for subset, complete in named.items():
+            numbers = [trial.number for trial in complete]
+            ours = mine.get(subset, {"optuna_number": None, "mean": None})
+            if numbers != [ours["optuna_number"]]:
+                yield f"{subset} is Optuna's {ours['optuna_number']}, complete there are {numbers}"
+            elif complete[0].values != [ours["mean"]]:
+                yield f"{subset} has {ours['mean']}, in Optuna {complete[0].values}"
 
 
 def _scores(held: Contents, scores: Scores, queries: int) -> Iterator[str]:

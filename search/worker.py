@@ -125,7 +125,10 @@ def _tell(job: Job, trial: results.Untold) -> None:
     number = trial.optuna_number
     if number is None:  # its worker died before Optuna heard of it
         subset = subsets.parse(trial.subset)
-        number = retry.patiently(job.mirror.start)(trial.depth, trial.trial_id, subset, None)
+        made = retry.patiently(job.mirror.start)(trial.depth, trial.trial_id, subset, None)
+        number = retry.patiently(results.adopt)(job.engine, trial.trial_id, made)
+        if number != made:  # another worker was telling it too
+            retry.patiently(job.mirror.drop)(trial.depth, [made])
     retry.patiently(job.mirror.tell)(trial.depth, number, trial.mean)
     retry.patiently(results.mark_told)(job.engine, trial.trial_id)
 

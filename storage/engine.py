@@ -18,7 +18,8 @@ from storage.errors import InputError
 DEFAULT_URL = "sqlite:///layer-search.db"
 _BUSY_SECONDS = 60
 _POSTGRES_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=30000 "
+    # no jit: the views hold subqueries that hardly ever run, for which it would compile at length
+    "-c jit=off -c timezone=UTC -c statement_timeout=60000 -c lock_timeout=30000 "
     "-c idle_in_transaction_session_timeout=60000"
 )
 

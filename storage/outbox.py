@@ -15,11 +15,13 @@ from typing import Any
 
 import platformdirs
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, IntegrityError
 
 from storage import results, retry
 from storage.claims import Claim
 from storage.results import Result, TaskResult
 
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
 log = logging.getLogger("layer-search")
 
 
@@ -63,13 +65,15 @@ def deliver(engine: Engine, uid: str, study_id: int) -> int:
     for path in _entries(uid):
         try:
             claim, result = _read(path, study_id)
+            counted += retry.patiently(results.finish)(engine, claim, result)
         except FileNotFoundError:
             continue  # its worker lives, and was faster
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            log.warning("cannot read the result kept in %s: %s; set aside", path, error)
-            path.replace(path.with_suffix(".unreadable"))
+        except (IntegrityError, DataError, *_UNREADABLE) as error:
+            # one that the store will never take must not keep the others from it
+            reason = str(error).split("\n", 1)[0]
+            log.warning("cannot deliver the result kept in %s: %s; set aside", path, reason)
+            path.replace(path.with_suffix(".refused"))
             continue
-        counted += retry.patiently(results.finish)(engine, claim, result)
         path.unlink(missing_ok=True)
     return counted
 

@@ -12,6 +12,8 @@ from storage.errors import InputError, StorageError
 _GRANTS = (
     "ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE",
     "ALTER ROLE {role} SET default_transaction_read_only = on",
+    "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
+    "REVOKE ALL ON SCHEMA {schema} FROM {role}",
     "GRANT CONNECT ON DATABASE {database} TO {role}",
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",

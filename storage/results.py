@@ -6,7 +6,7 @@ Workers call `storage.outbox.record`, which keeps a result safe until it is writ
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select, text, update
 
 from storage import attempts
 from storage import engine as engines
@@ -81,7 +81,12 @@ def finish(engine: Engine, held: Claim, result: Result) -> bool:
         Whether it counts; False when the trial was finished before, and nothing was written.
     """
     with engines.write(engine) as connection:
-        unfinished = (*_same(held), Trial.state.in_(("waiting", "running")))
+        unfinished = (
+            *_same(held),
+            Trial.state.in_(("waiting", "running")),
+            # a failed trial that is tried again keeps the token of the failure: that counted before
+            or_(Trial.result_token.is_(None), Trial.result_token != held.token),
+        )
         updated = connection.execute(
             update(Trial)
             .where(*unfinished)
@@ -178,11 +183,20 @@ def untold(engine: Engine, study_id: int) -> list[Untold]:
     ended = (
         Trial.study_id == study_id,
         Trial.state.in_(("complete", "failed")),
-        Trial.told.is_(False),
+        ~Trial.told,  # said as the index on these few rows says it
     )
     columns = (Trial.id, Trial.depth, Trial.subset, Trial.optuna_number, Trial.mean)
     with engines.read(engine) as connection:
         return [Untold(*row) for row in connection.execute(select(*columns).where(*ended))]
+
+
+def adopt(engine: Engine, trial_id: int, optuna_number: int) -> int:
+    """Let an Optuna trial stand for ours unless another does; returns the one that does."""
+    with engines.write(engine) as connection:
+        free = (Trial.id == trial_id, Trial.optuna_number.is_(None))
+        connection.execute(update(Trial).where(*free).values(optuna_number=optuna_number))
+        stands = select(Trial.optuna_number).where(Trial.id == trial_id)
+        return connection.execute(stands).scalar_one() or optuna_number
 
 
 def mark_told(engine: Engine, trial_id: int) -> None:

@@ -31,6 +31,11 @@ NAMES = {
 }
 
 
+def _where(sqlite: str, postgresql: str) -> dict[str, Any]:
+    """Options of an index on some rows only."""
+    return {"sqlite_where": text(sqlite), "postgresql_where": text(postgresql)}
+
+
 State = Literal["waiting", "running", "complete", "failed"]
 """`waiting` was given back and can be taken at once; the rest says itself."""
 
@@ -124,6 +129,7 @@ class Trial(Table):
     __table_args__ = (
         UniqueConstraint("study_id", "subset", "seed"),
         Index(None, "study_id", "depth", "state"),
+        Index(None, "study_id", **_where("told = 0", "NOT told")),  # few rows
         ForeignKeyConstraint(
             ["study_id", "depth"],
             ["search_depths.study_id", "search_depths.depth"],
@@ -198,6 +204,7 @@ class Standing(Table):
     __tablename__ = "search_standings"
     __table_args__ = (
         Index(None, "study_id", "depth", "mean"),
+        Index(None, "study_id", "depth", **_where("seeds > 1", "seeds > 1")),  # few rows
         ForeignKeyConstraint(
             ["study_id", "depth"],
             ["search_depths.study_id", "search_depths.depth"],

@@ -8,7 +8,18 @@ always right, and fast once `refresh` has run.
 
 from itertools import pairwise
 
-from sqlalchemy import Connection, Engine, distinct, func, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    bindparam,
+    distinct,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from storage import engine as engines
 from storage.schema import Depth, Query, Standing, TaskScore, Trial
@@ -74,22 +85,16 @@ def _variance(value: str, study: str, subsets: str) -> str:
 
 _REFRESH = f"""
 UPDATE search_standings SET
-    variance = {variance_of_mean(":study", "search_standings.subset")},
+    variance = CASE
+        WHEN variance_seeds = seeds THEN variance
+        ELSE {variance_of_mean(":study", "search_standings.subset")}
+    END,
     variance_seeds = seeds,
     difference_variance = {variance_of_difference(":study", "search_standings.subset", ":leader")},
     difference_seeds = seeds,
     compared_to = :leader,
     compared_seeds = :leader_seeds
-WHERE study_id = :study AND subset IN (
-    SELECT subset FROM search_standings
-    WHERE study_id = :study AND depth = :depth AND (
-        compared_to IS NULL OR compared_to <> :leader OR compared_seeds <> :leader_seeds
-        OR difference_seeds <> seeds
-    )
-    ORDER BY mean DESC
-    LIMIT {_BATCH}
-    {{skip_locked}}
-)
+WHERE study_id = :study AND subset IN :subsets
 """  # noqa: S608 - constants
 
 
@@ -140,9 +145,12 @@ def _update_depth(
         .limit(1)
     ).one()
     repeated = select(
-        (func.sum(Standing.squares) / func.sum(Standing.seeds - 1)).label("variance")
-    ).where(*here, Standing.seeds > 1)
+        func.sum(Standing.squares).label("squares"),
+        func.coalesce(func.sum(Standing.seeds - 1), 0).label("freedom"),
+    ).where(*here, text("seeds > 1"))  # as the index on these few rows says it
     this = (Depth.study_id == study_id, Depth.depth == depth)
+    seeds = connection.execute(repeated).one()
+    freedom = _freedom(connection, study_id, subset)
     scored = connection.execute(select(Depth.scored).where(*this)).scalar_one() + new
     connection.execute(
         update(Depth)
@@ -151,8 +159,9 @@ def _update_depth(
             leader=leader.subset,
             leader_seeds=leader.seeds,
             scored=scored,
-            seed_variance=connection.execute(repeated).scalar(),
-            critical=critical_value(scored - 1, _freedom(connection, study_id, subset)),
+            seed_variance=seeds.squares / seeds.freedom if seeds.freedom else None,
+            # where queries and tasks say nothing, seeds may
+            critical=critical_value(scored - 1, freedom if freedom > 0 else seeds.freedom),
         )
     )
 
@@ -176,19 +185,42 @@ def refresh(engine: Engine, study_id: int, depth: int) -> None:
 
     What another worker is at is left to it, which also keeps the two from locking each other out.
     """
-    alone = engine.dialect.name == "sqlite"
-    statement = text(_REFRESH.format(skip_locked="" if alone else "FOR UPDATE SKIP LOCKED"))
     while True:
         with engines.write(engine) as connection:
             here = (Depth.study_id == study_id, Depth.depth == depth)
-            columns = select(Depth.leader, Depth.leader_seeds).where(*here)
-            row = connection.execute(columns).first()
-            if row is None or row.leader is None:
+            leader = connection.execute(
+                select(Depth.leader, Depth.leader_seeds).where(*here)
+            ).first()
+            if leader is None or leader.leader is None:
                 return
-            known = {"study": study_id, "depth": depth}
-            leader = {"leader": row.leader, "leader_seeds": row.leader_seeds}
-            if connection.execute(statement, known | leader).rowcount < _BATCH:
+            # locked first: what is computed below then sees every seed that the row counts
+            stale = connection.execute(_stale(study_id, depth, leader.leader, leader.leader_seeds))
+            subsets = stale.scalars().all()
+            known = {"study": study_id, "subsets": subsets}
+            if subsets:
+                connection.execute(_REFRESHING, known | leader._asdict())
+            if len(subsets) < _BATCH:
                 return
+
+
+_REFRESHING = text(_REFRESH).bindparams(bindparam("subsets", expanding=True))
+
+
+def _stale(study_id: int, depth: int, leader: str, seeds: int) -> Select[str]:
+    """The best subsets whose variances are missing or out of date, locked."""
+    current = (
+        (Standing.compared_to == leader)
+        & (Standing.compared_seeds == seeds)
+        & (Standing.difference_seeds == Standing.seeds)
+    )
+    return (
+        select(Standing.subset)
+        .where(Standing.study_id == study_id, Standing.depth == depth)
+        .where(Standing.compared_to.is_(None) | ~current)
+        .order_by(Standing.mean.desc())
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def rebuild(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import erf, exp, lgamma, log, pi, sqrt
 
 CONFIDENCE = 0.95
+_FEW = 10  # below, the distribution of a variance is no bell
 _PRECISION = 1e-6
 _MANY = 200  # degrees of freedom from which on the variance counts as known
 
@@ -54,7 +55,8 @@ def _below(value: float, comparisons: int, freedom: int) -> float:
         return density * _below_known(value * s, comparisons)
 
     spread = 5 / sqrt(freedom)
-    return _integral(weighted, max(1e-6, 1 - spread), 1 + spread, steps=30)
+    steps = 30 if freedom >= _FEW else 300
+    return _integral(weighted, max(1e-6, 1 - spread), 1 + spread, steps)
 
 
 def _below_known(value: float, comparisons: int) -> float:

@@ -28,10 +28,8 @@ _SCORED = f"""
 
 _JUDGED = f"""
 SELECT
-    study, depth,
-    rank() OVER (PARTITION BY study, depth ORDER BY mean DESC) AS rank,
-    subset, mean, seeds, standard_error, query_error, seed_error,
-    mean - leader_mean AS difference, difference_error,
+    study, depth, subset, mean, seeds, standard_error, query_error, seed_error,
+    leader, leader_mean, mean - leader_mean AS difference, difference_error,
     CASE
         WHEN subset = leader THEN 1
         WHEN difference_error IS NULL THEN NULL
@@ -60,7 +58,9 @@ FROM (
 LEADERBOARD = f"""
 CREATE VIEW leaderboard AS
 SELECT
-    study, depth, rank, subset, mean, seeds, standard_error, query_error, seed_error,
+    study, depth,
+    rank() OVER (PARTITION BY study, depth ORDER BY mean DESC) AS rank,
+    subset, mean, seeds, standard_error, query_error, seed_error,
     difference, difference_error, tied, gaps, lowest, highest, origin, train_seconds, finished_at
 FROM ({_JUDGED}) AS ranked
 """  # noqa: S608 - constants
@@ -69,26 +69,20 @@ FROM ({_JUDGED}) AS ranked
 BEST_PER_DEPTH = f"""
 CREATE VIEW best_per_depth AS
 SELECT
-    study, depth, subsets,
-    max(CASE WHEN first = 1 THEN subset END) AS leader,
-    max(mean) AS leader_mean,
-    CASE WHEN known = subsets THEN max(ties) END AS tied,
+    study, depth, count(*) AS subsets, max(leader) AS leader, max(leader_mean) AS leader_mean,
+    CASE WHEN count(tied) = count(*) THEN sum(tied) END AS tied,
     max(CASE WHEN place = 1 THEN subset END) AS pick,
     max(CASE WHEN place = 1 THEN mean END) AS pick_mean
 FROM (
     SELECT
-        study, depth, subset, mean,
-        count(*) OVER (PARTITION BY study, depth) AS subsets,
-        count(tied) OVER (PARTITION BY study, depth) AS known,
-        sum(tied) OVER (PARTITION BY study, depth) AS ties,
-        row_number() OVER (PARTITION BY study, depth ORDER BY mean DESC, gaps, layers) AS first,
+        study, depth, subset, mean, tied, leader, leader_mean,
         row_number() OVER (
             PARTITION BY study, depth
             ORDER BY CASE WHEN tied = 1 THEN 0 ELSE 1 END, gaps, layers
         ) AS place
     FROM ({_JUDGED}) AS ranked
 ) AS placed
-GROUP BY study, depth, subsets, known
+GROUP BY study, depth
 """  # noqa: S608 - constants
 
 LEADERBOARD_BY_TASK = """

@@ -154,8 +154,35 @@ def test_file_that_cannot_be_read_is_set_aside(
     path.write_text(path.read_text()[:40])
     with caplog.at_level(logging.WARNING):
         assert outbox.deliver(engine, study.uid, study.id) == 0
-    assert [found.suffix for found in kept(study)] == [".unreadable"]
-    assert "cannot read the result kept in" in caplog.text
+    assert [found.suffix for found in kept(study)] == [".refused"]
+    assert "cannot deliver the result kept in" in caplog.text
+
+
+def test_result_that_the_store_refuses_does_not_block_the_next(
+    engine: Engine, study: StudyRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = Result(0.5, {"nano": TaskResult(None)})  # type: ignore[arg-type]
+    outbox._keep(study.uid, take(engine, study), broken)
+    other = claims.claim(engine, study.id, 2, subset="0_2", seed=0, origin="swap", owner="w")
+    outbox._keep(study.uid, other, SCORED)
+    assert outbox.deliver(engine, study.uid, study.id) == 1
+    assert means(engine) == [None, 0.5]
+    assert [found.suffix for found in kept(study)] == [".refused"]
+    assert "set aside" in caplog.text
+
+
+def test_failure_that_counted_before_does_not_end_the_next_attempt(
+    engine: Engine, study: StudyRecord
+) -> None:
+    held, failed = take(engine, study), Result(None, error="NaN")
+    assert outbox.record(engine, study.uid, held, failed)
+    outbox._keep(study.uid, held, failed)  # as if its removal had been lost
+    again = claims.take_over(engine, study.id, [2], owner="b", only=("0_1", 0))
+    assert again is not None
+    outbox.deliver(engine, study.uid, study.id)
+    assert [row["state"] for row in leaderboard.trials(engine, "s")] == ["running"]
+    assert outbox.record(engine, study.uid, again, SCORED)
+    assert means(engine) == [0.5]
 
 
 def test_machine_that_cannot_keep_it_still_writes_it(

@@ -40,7 +40,7 @@ def init(
     with opened(store, create=True) as engine:
         console.print(f"{shown} is ready", highlight=False, soft_wrap=True)
         if reader is not None:
-            password = os.environ.get(READER_PASSWORD)
+            password = os.environ.get(READER_PASSWORD) or None
             create_reader(engine, reader, password)
             hint = "" if password else f"; it has no new password: set {READER_PASSWORD}"
             console.print(f"role {reader} may read{hint}", highlight=False, soft_wrap=True)

@@ -41,6 +41,13 @@ def upgrade() -> None:
     )
     op.alter_column("search_trials", "breaks", new_column_name="crashes")
     op.add_column("search_trials", sa.Column("drift", sa.String(), nullable=True))
+    op.create_index(
+        op.f("ix_search_trials_study_id"),
+        "search_trials",
+        ["study_id"],
+        sqlite_where=sa.text("told = 0"),
+        postgresql_where=sa.text("NOT told"),
+    )
     _attempts()
     _standings()
 
@@ -112,12 +119,20 @@ def _standings() -> None:
         ["study_id", "depth", "mean"],
         unique=False,
     )
+    op.create_index(
+        op.f("ix_search_standings_study_id_depth"),
+        "search_standings",
+        ["study_id", "depth"],
+        sqlite_where=sa.text("seeds > 1"),
+        postgresql_where=sa.text("seeds > 1"),
+    )
 
 
 def downgrade() -> None:
     """Drop what was added."""
     op.drop_table("search_standings")
     op.drop_table("search_attempts")
+    op.drop_index(op.f("ix_search_trials_study_id"), "search_trials")
     op.drop_column("search_trials", "drift")
     op.alter_column("search_trials", "crashes", new_column_name="breaks")
     for name in ("taken", "leader", "leader_seeds", "scored", "seed_variance", "critical"):

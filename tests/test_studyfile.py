@@ -117,6 +117,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         depths=(4, 7, 13),
         trials={4: 40, 7: 80, 13: 60},
         seed=12,
+        attempts=5,
         first=("front", "0_1_2_18", "0_1_2_3_6_8_18", "back"),
     )
     assert file.space == SpaceOptions(
@@ -470,6 +471,7 @@ SEARCH = {
     "study.name": "other",
     "study.trials": 5,
     "study.seed": 13,
+    "study.attempts": 9,
     "study.first": [],
     "space.cadence": "free",
     "space.period": 4,

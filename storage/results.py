@@ -196,7 +196,8 @@ def adopt(engine: Engine, trial_id: int, optuna_number: int) -> int:
         free = (Trial.id == trial_id, Trial.optuna_number.is_(None))
         connection.execute(update(Trial).where(*free).values(optuna_number=optuna_number))
         stands = select(Trial.optuna_number).where(Trial.id == trial_id)
-        return connection.execute(stands).scalar_one() or optuna_number
+        number = connection.execute(stands).scalar_one()
+        return optuna_number if number is None else number
 
 
 def mark_told(engine: Engine, trial_id: int) -> None:

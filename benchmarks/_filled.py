@@ -1,7 +1,7 @@
 """A store with a given number of trials, each scored on 13 tasks of 50 queries."""
 
 import numpy as np
-from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from storage import engine as engines
 from storage import standings, studies
@@ -30,6 +30,17 @@ def key(number: int) -> str:
     return f"{a}_{a + 1}_{a + 2}_{300 + b}_{301 + b}_{500 + c}_{501 + c}"
 
 
+def add_queries(connection: Connection, study_id: int) -> list[int]:
+    """Add all queries of a study, task by task; returns their numbers."""
+    queries = [
+        {"study_id": study_id, "task": f"t{t:02d}", "query": f"q{q:02d}"}
+        for t in range(TASKS)
+        for q in range(QUERIES)
+    ]
+    adding = insert(Query).returning(Query.id, sort_by_parameter_order=True)
+    return list(connection.execute(adding, queries).scalars())
+
+
 def fill(engine: Engine, name: str, trials: int, scored: int) -> StudyRecord:
     """Add `trials` complete trials in bulk; the first `scored` of them have scores by query.
 
@@ -39,13 +50,7 @@ def fill(engine: Engine, name: str, trials: int, scored: int) -> StudyRecord:
     study = begin(engine, name, trials + 1000)
     rng = np.random.default_rng(0)
     with engines.write(engine) as connection:
-        queries = [
-            {"study_id": study.id, "task": f"t{t:02d}", "query": f"q{q:02d}"}
-            for t in range(TASKS)
-            for q in range(QUERIES)
-        ]
-        adding = insert(Query).returning(Query.id, sort_by_parameter_order=True)
-        ids = connection.execute(adding, queries).scalars().all()
+        ids = add_queries(connection, study.id)
     hard = rng.normal(0, 0.3, TASKS * QUERIES)
     for start in range(0, trials, _BATCH):
         numbers = range(start, min(trials, start + _BATCH))

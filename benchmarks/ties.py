@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from _filled import QUERIES, TASKS, add_queries
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, insert
@@ -19,9 +20,9 @@ from sqlalchemy import Engine, insert
 from storage import engine as engines
 from storage import leaderboard, setup, standings, studies
 from storage.clock import utc_now
-from storage.schema import Query, QueryScore, TaskScore, Trial
+from storage.schema import QueryScore, TaskScore, Trial
 
-TASKS, QUERIES, SD, CORRELATION = 13, 50, 0.35, 0.85
+SD, CORRELATION = 0.35, 0.85
 
 
 def fill(engine: Engine, name: str, truth: np.ndarray, shifts: np.ndarray, seed: int) -> list[str]:
@@ -47,13 +48,7 @@ def fill(engine: Engine, name: str, truth: np.ndarray, shifts: np.ndarray, seed:
     own = rng.normal(0, SD * (1 - CORRELATION) ** 0.5, (len(truth), TASKS, QUERIES))
     scores = truth[:, None, None] + hard + own  # (subsets, tasks, queries)
     with engines.write(engine) as connection:
-        queries = [
-            {"study_id": study.id, "task": f"t{t:02d}", "query": f"q{q:02d}"}
-            for t in range(TASKS)
-            for q in range(QUERIES)
-        ]
-        adding = insert(Query).returning(Query.id, sort_by_parameter_order=True)
-        ids = connection.execute(adding, queries).scalars().all()
+        ids = add_queries(connection, study.id)
         for number, key in enumerate(keys):
             for again, shift in enumerate(shifts[number]):
                 found = scores[number] + shift

@@ -14,15 +14,18 @@ from typing import Protocol, cast
 
 from pydantic import BaseModel
 
-from evaluators._options import BaseOptions, Options
+from evaluators._options import BaseOptions, Options, ScreenOptions
 from evaluators._types import (
     Context,
     Description,
     Evaluator,
     Exporter,
     Outcome,
+    PrefixTree,
     Progress,
     Resumable,
+    Screener,
+    ScreenScore,
     TaskScore,
     silent,
 )
@@ -38,8 +41,12 @@ __all__ = [
     "InputError",
     "Options",
     "Outcome",
+    "PrefixTree",
     "Progress",
     "Resumable",
+    "ScreenOptions",
+    "ScreenScore",
+    "Screener",
     "TaskScore",
     "TrialFailure",
     "load",

@@ -30,3 +30,22 @@ class BaseOptions(Options):
     """Longest document, in tokens."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of matrix products; weights are always kept in fp32."""
+
+
+class ScreenOptions(Options):
+    """`[screen]`: how all subsets are scored before the first trial."""
+
+    weights: Literal["untrained", "supernet"] = "untrained"
+    """Those of the base, or of a supernet: one fine-tune in which each step draws a subset."""
+    queries: Annotated[int, Field(ge=1)] = 10
+    """Queries of each task."""
+    documents: Annotated[int, Field(ge=2)] = 60
+    """Documents of each task, those that answer its queries included."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Texts run at once."""
+    steps: Annotated[int, Field(ge=1)] = 240
+    """Steps of the supernet; all else of its training is as in `[evaluator]`."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate of the supernet; that of `[evaluator]` when left out."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of the supernet."""

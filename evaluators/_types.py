@@ -1,11 +1,12 @@
 """What goes into an evaluator and what comes out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Protocol, runtime_checkable
 
-from evaluators._options import BaseOptions
+from evaluators._options import BaseOptions, ScreenOptions
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage ("cut", "train", "evaluate"), the steps done and the steps in all."""
@@ -123,4 +124,55 @@ class Resumable(Protocol):
 
     def forget(self, subset: tuple[int, ...], seed: int) -> None:
         """Remove what was kept to resume this trial: its result is safe."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenScore:
+    """What shared weights say of one subset.
+
+    Attributes:
+        subset: the kept layers.
+        ndcg: mean over tasks of NDCG@10, on the sample.
+        agreement: mean over tasks of the correlation between its query-document similarities and
+            those of the whole base.
+    """
+
+    subset: tuple[int, ...]
+    ndcg: float
+    agreement: float
+
+
+class PrefixTree(Protocol):
+    """All subsets that are screened, as the nodes of one tree: a child keeps one more layer."""
+
+    def children(self, prefix: tuple[int, ...]) -> Sequence[int]:
+        """Layers that can follow `prefix` on the way to a wanted subset, ascending."""
+        ...
+
+    def wanted(self, subset: tuple[int, ...]) -> bool:
+        """Whether this node is a subset to score, and not only a way to others."""
+        ...
+
+    def draw(self, rng: Random) -> tuple[int, ...]:
+        """A random subset: first its depth, then one of that depth."""
+        ...
+
+
+@runtime_checkable
+class Screener(Protocol):
+    """An evaluator that can score all subsets with shared weights."""
+
+    def screen(
+        self,
+        tree: PrefixTree,
+        options: ScreenOptions,
+        progress: Progress = silent,
+    ) -> Iterator[ScreenScore]:
+        """Score every subset that `tree` wants, depth first.
+
+        Raises:
+            InputError: the supernet has nothing to be trained on.
+            TrialFailure: the weights became NaN.
+        """
         ...

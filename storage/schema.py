@@ -46,6 +46,9 @@ MANUAL = "manual"
 REPLICATE = "replicate"
 """Origin of a trial that repeats a subset with another seed."""
 
+REPEAT = "repeat"
+"""Origin of a trial that `study.replicates` asked for: another seed, counted by the budget."""
+
 BEYOND_BUDGET = (MANUAL, REPLICATE)
 """Origins that no budget counts."""
 
@@ -144,7 +147,7 @@ class Trial(Table):
     subset: Mapped[str]
     seed: Mapped[int]
     origin: Mapped[str]
-    """Who chose the subset: `first`, the sampler's name, or `manual`, which no budget counts."""
+    """Who chose it: `first`, the sampler's name, `repeat`, or one that no budget counts."""
     state: Mapped[State]
     owner: Mapped[str | None]
     """Worker that holds it, or held it last: host:pid:start:boot:namespace."""

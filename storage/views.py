@@ -124,10 +124,33 @@ JOIN search_trials AS t ON t.id = a.trial_id
 JOIN search_studies AS s ON s.id = t.study_id
 """
 
+SCREENS = """
+CREATE VIEW screens AS
+SELECT
+    s.name AS study, x.depth AS depth, x.subset AS subset, x.weights AS weights,
+    x.ndcg AS ndcg, x.agreement AS agreement, k.mean AS mean, k.seeds AS seeds
+FROM search_screens AS x
+JOIN search_studies AS s ON s.id = x.study_id
+LEFT JOIN search_standings AS k ON k.study_id = x.study_id AND k.subset = x.subset
+"""
+
+SCREEN_FITS = """
+CREATE VIEW screen_fits AS
+SELECT
+    s.name AS study, f.depth AS depth, f.weights AS weights, f.measure AS measure,
+    f.subsets AS subsets, f.spearman AS spearman, f.spearman_low AS spearman_low,
+    f.spearman_high AS spearman_high, f.recall AS recall, f.recall_low AS recall_low,
+    f.recall_high AS recall_high, f.measured_at AS measured_at
+FROM search_screen_fits AS f
+JOIN search_studies AS s ON s.id = f.study_id
+"""
+
 VIEWS = {
     "leaderboard": LEADERBOARD,
     "best_per_depth": BEST_PER_DEPTH,
     "leaderboard_by_task": LEADERBOARD_BY_TASK,
     "query_scores": QUERY_SCORES,
     "attempts": ATTEMPTS,
+    "screens": SCREENS,
+    "screen_fits": SCREEN_FITS,
 }

@@ -1,8 +1,9 @@
 """One trial, top to bottom: cut, fine-tune, score."""
 
 import copy
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,19 +16,30 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-from evaluators._options import BaseOptions
-from evaluators._types import Context, Description, Outcome, Progress, TaskScore, silent
+from evaluators._options import BaseOptions, ScreenOptions
+from evaluators._types import (
+    Context,
+    Description,
+    Outcome,
+    PrefixTree,
+    Progress,
+    ScreenScore,
+    TaskScore,
+    silent,
+)
 from evaluators.errors import InputError, TrialFailure
-from evaluators.retrieval import Options, data, device, export, quiet
+from evaluators.retrieval import Options, data, device, export, quiet, screen, supernet
 from evaluators.retrieval.base import load as load_base
 from evaluators.retrieval.checkpoint import Checkpoints
 from evaluators.retrieval.data import Collection
 from evaluators.retrieval.finetune import CACHED, finetune
 from evaluators.retrieval.scoring import Prompts, score
+from evaluators.retrieval.stack import SharedStack
 from evaluators.retrieval.surgery import Encoder
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets")
 Result = TypeVar("Result")
+log = logging.getLogger("layer-search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,34 @@ class RetrievalEvaluator:
     def forget(self, subset: tuple[int, ...], seed: int) -> None:
         """Remove this trial's checkpoint; see `evaluators.Resumable`."""
         self.checkpoints.forget(subset, seed)
+
+    def screen(
+        self,
+        tree: PrefixTree,
+        options: ScreenOptions,
+        progress: Progress = silent,
+    ) -> Iterator[ScreenScore]:
+        """Score what `tree` wants with shared weights; see `evaluators.Screener`."""
+        model, _ = self.build(tuple(range(self.encoder.layers)))
+        stack = SharedStack.within(model, self.encoder.stack)
+        if options.weights == "supernet":
+            if self.pairs is None:
+                message = (
+                    'screen.weights = "supernet" needs evaluator.train and evaluator.steps > 0'
+                )
+                raise InputError(message)
+            recipe = supernet.Recipe(self.pairs, self.options, self.base.precision == "bf16")
+            supernet.train(model, stack, tree, options, recipe, self.checkpoints, progress)
+        walk = screen.Walk(
+            model.eval(),
+            stack,
+            screen.sample(self.collections, options),
+            Prompts(self.options.query_prompt, self.options.document_prompt),
+            batch_size=options.batch_size,
+            bf16=self.base.precision == "bf16",
+        )
+        yield from walk.run(tree)
+        log.debug("layers run over the sample: %d", walk.forwards)
 
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
         """Write the cut, untrained model; see `evaluators.Exporter`."""

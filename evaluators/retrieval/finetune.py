@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,6 +78,7 @@ def finetune(
     bf16: bool,
     micro_batch: int | None,
     progress: Progress,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> None:
     """Train `model` in place for `options.steps` steps.
 
@@ -88,6 +90,7 @@ def finetune(
         bf16: run matrix products in bfloat16.
         micro_batch: texts per forward pass, through the cached loss; None is one pass per batch.
         progress: called after every step.
+        callbacks: of the stock trainer, besides those that watch the loss.
 
     Raises:
         TrialFailure: the loss became NaN or infinite.
@@ -123,7 +126,7 @@ def finetune(
             args=arguments,
             train_dataset=pairs,
             loss=_loss(model, micro_batch),
-            callbacks=[_Watch(progress)],
+            callbacks=[_Watch(progress), *callbacks],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()

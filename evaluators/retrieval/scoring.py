@@ -33,14 +33,8 @@ def score(
     Raises:
         TrialFailure: the collection is empty, or an embedding is not finite.
     """
-    queries = {
-        name: text for name, text in collection.queries.items() if collection.relevant.get(name)
-    }
+    queries = judged(collection)
     documents = dict(sorted(collection.corpus.items()))  # so that a stable sort breaks ties by id
-    if not queries or not documents:
-        missing = "document" if queries else "query with a relevant document"
-        message = f"task {collection.task} is empty: it has no {missing}"
-        raise TrialFailure(message)
     asked = model.encode_query(
         list(queries.values()),
         prompt=prompts.query or None,
@@ -61,18 +55,45 @@ def score(
     if not torch.isfinite(similarity).all():
         message = f"embeddings of task {collection.task} are not numbers"
         raise TrialFailure(message)
-    ranked = (
-        torch.sort(similarity, dim=1, descending=True, stable=True).indices[:, :CUTOFF].tolist()
-    )
-    names = list(documents)
-    scores = {
+    scores = ndcg_by_query(similarity, list(queries), list(documents), collection)
+    return TaskScore(math.fsum(scores.values()) / len(scores), scores)
+
+
+def judged(collection: Collection) -> dict[str, str]:
+    """The queries that have a relevant document, in their order.
+
+    Raises:
+        TrialFailure: there is none, or no document at all.
+    """
+    queries = {
+        name: text for name, text in collection.queries.items() if collection.relevant.get(name)
+    }
+    if not queries or not collection.corpus:
+        missing = "document" if queries else "query with a relevant document"
+        message = f"task {collection.task} is empty: it has no {missing}"
+        raise TrialFailure(message)
+    return queries
+
+
+def ndcg_by_query(
+    similarity: torch.Tensor, queries: list[str], documents: list[str], collection: Collection
+) -> dict[str, float]:
+    """NDCG@10 of each query.
+
+    Args:
+        similarity: (queries, documents), finite.
+        queries: ids of the rows, each with a relevant document.
+        documents: ids of the columns, ascending: equal similarities are ranked in this order.
+        collection: says which documents are relevant.
+    """
+    ranked = torch.sort(similarity, dim=1, descending=True, stable=True).indices
+    return {
         query: ndcg(
-            [names[place] in collection.relevant[query] for place in places],
+            [documents[place] in collection.relevant[query] for place in places],
             len(collection.relevant[query]),
         )
-        for query, places in zip(queries, ranked, strict=True)
+        for query, places in zip(queries, ranked[:, :CUTOFF].tolist(), strict=True)
     }
-    return TaskScore(math.fsum(scores.values()) / len(scores), scores)
 
 
 def ndcg(hits: list[bool], relevant: int) -> float:

@@ -2,5 +2,5 @@
 
 VERSION_TABLE = "search_schema_version"
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest revision; a store at any other must be migrated before it is used."""

@@ -8,7 +8,7 @@ rejecting a draw. It has (depth + 1) x (layers + 1) entries, so 48 layers cost m
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress, pairwise
 from typing import TYPE_CHECKING
@@ -88,6 +88,17 @@ class LayerSpace:
             )
         return None
 
+    def unconstrained(self, depth: int) -> "LayerSpace":
+        """All subsets of `depth` layers of the same base, whatever their cadence or layers.
+
+        Raises:
+            InputError: the base has not so many layers.
+        """
+        nothing: frozenset[int] = frozenset()
+        return replace(
+            self, depth=depth, cadence="free", keep_first=False, pinned=nothing, forbidden=nothing
+        )
+
     @cached_property
     def _allowed(self) -> list[list[bool]]:
         """`_allowed[i][l]`: whether layer `l` may take position `i`, pinned layers aside."""
@@ -117,6 +128,17 @@ class LayerSpace:
     def count(self) -> int:
         """Number of subsets in the space, exactly."""
         return self._tails[0][0]
+
+    def beginning_with(self, prefix: Subset) -> int:
+        """Number of members whose first layers are `prefix`, an ascending tuple; exactly."""
+        if len(prefix) > self.depth or not all(
+            self._allowed[position][layer] for position, layer in enumerate(prefix)
+        ):
+            return 0
+        reached = prefix[-1] + 1 if prefix else 0
+        if any(layer < reached and layer not in prefix for layer in self.pinned):
+            return 0
+        return self._tails[len(prefix)][reached]
 
     def __contains__(self, subset: object) -> bool:
         """Whether `subset`, a tuple of layer numbers, belongs to the space."""

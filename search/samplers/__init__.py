@@ -12,9 +12,17 @@ import sys
 
 from search import discovery
 from search.errors import InputError
-from search.samplers._base import Observation, SubsetSampler, unseen
+from search.samplers._base import Observation, SubsetSampler, first_unseen, several_unseen, unseen
 
-__all__ = ["Observation", "SubsetSampler", "load", "names", "unseen"]
+__all__ = [
+    "Observation",
+    "SubsetSampler",
+    "first_unseen",
+    "load",
+    "names",
+    "several_unseen",
+    "unseen",
+]
 
 
 def names() -> list[str]:

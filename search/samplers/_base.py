@@ -2,6 +2,7 @@
 
 import random
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,7 @@ class Observation:
     subset: Subset
     state: State
     score: float | None = None
+    seed: int = 0
 
 
 _STATES: dict[TrialState, State] = {
@@ -50,6 +52,9 @@ class SubsetSampler(BaseSampler):
         space: the space that is searched.
         seed: the same seed and history give the same proposal.
     """
+
+    transfer: bool = False
+    """Whether it also learns from trials of other depths, when its history holds some."""
 
     def __init__(self, space: LayerSpace, *, seed: int = 0) -> None:
         self.space = space
@@ -124,13 +129,44 @@ def unseen(space: LayerSpace, history: Sequence[Observation], rng: random.Random
     Raises:
         SpaceExhaustedError: there is none.
     """
+    seen = _seen(space, history)
+    return _skipping(space, seen, rng.randrange(space.count - len(seen)))
+
+
+def several_unseen(
+    space: LayerSpace, history: Sequence[Observation], rng: random.Random, number: int
+) -> list[Subset]:
+    """At most `number` different members that are not in `history`, drawn uniformly, ascending.
+
+    Raises:
+        SpaceExhaustedError: there is none.
+    """
+    seen = _seen(space, history)
+    left = space.count - len(seen)
+    places = rng.sample(range(left), min(number, left))
+    return sorted(_skipping(space, seen, place) for place in places)
+
+
+def first_unseen(space: LayerSpace, history: Sequence[Observation]) -> Subset:
+    """The first member of `space`, in lexicographic order, that is not in `history`.
+
+    Raises:
+        SpaceExhaustedError: there is none.
+    """
+    return _skipping(space, _seen(space, history), 0)
+
+
+def _seen(space: LayerSpace, history: Sequence[Observation]) -> list[int]:
+    """Ranks of the members in `history`, ascending; never all of them."""
     seen = sorted({space.rank(trial.subset) for trial in history if trial.subset in space})
     if len(seen) == space.count:
         message = f"all {space.count} subsets of the space have been tried"
         raise SpaceExhaustedError(message)
-    rank = rng.randrange(space.count - len(seen))
-    for taken in seen:  # the rank-th unseen member lies one further for each seen one before it
-        if taken > rank:
-            break
-        rank += 1
-    return space.unrank(rank)
+    return seen
+
+
+def _skipping(space: LayerSpace, seen: list[int], place: int) -> Subset:
+    """The member at `place`, from 0, among those whose rank is not in `seen`."""
+    # it lies one further for each seen one before it: seen[i] has seen[i] - i unseen ones before it
+    before = bisect_right(range(len(seen)), place, key=lambda i: seen[i] - i)
+    return space.unrank(place + before)

@@ -1,0 +1,152 @@
+"""A Gaussian process over subsets, and expected improvement."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from scipy.special import ndtr
+
+from search.errors import InputError
+from search.samplers._base import Observation, SubsetSampler, several_unseen, unseen
+from search.space import LayerSpace
+from search.subsets import Subset
+from search.surrogate import Posterior, Surrogate
+from search.surrogate.model import WHOLE, Hint
+from search.surrogate.process import Vector
+
+_LEAST = 4  # scored subsets before the process is asked
+_SPREAD_FROM = 32  # untried subsets of which the one farthest from all tried is taken
+_HINTED = 3  # of so many startup trials one is what the hints favour: the others show the scale
+_WITH_HINTS = 0.8  # share of the startup after which hints that are borne out may lead
+_POOL = 2000  # untried subsets that a climb starts from, in a space too large to score whole
+_CLIMBERS = 8
+_ROUNDS = 6
+
+
+class GPSampler(SubsetSampler):
+    """Gaussian process over which layers are kept and where they sit, by expected improvement.
+
+    The process (`search.surrogate`) is fitted anew to the recorded trials for each proposal.
+    Running trials count as having scored what is expected of them. The expected improvement is
+    that over the best posterior mean of the tried subsets, so that luck is not chased
+    (the plug-in form; Picheny, Wagner and Ginsbourger 2013).
+
+    Args:
+        space: the space that is searched.
+        seed: the same seed and history give the same proposal.
+        hints: guesses made before the first trial, such as a screen's.
+        startup: subsets tried before the process is asked, each as far from the others as it goes;
+            with hints every third one is what these favour.
+        transfer: whether it also learns from trials of other depths.
+    """
+
+    def __init__(
+        self,
+        space: LayerSpace,
+        *,
+        seed: int = 0,
+        hints: Sequence[Hint] = (),
+        startup: Annotated[int, Field(ge=1)] = 10,
+        transfer: bool = False,
+    ) -> None:
+        super().__init__(space, seed=seed)
+        if startup < 1:
+            message = f"gp takes startup >= 1, not {startup}"
+            raise InputError(message)
+        # in a small space the startup would be most of the search
+        self.startup = min(startup, max(_LEAST, space.count // 4))
+        self.transfer = transfer
+        self.surrogate = Surrogate(space, hints, transfer=transfer)
+
+    def propose(self, history: Sequence[Observation], rng: random.Random) -> Subset:
+        """The untried subset with the largest expected improvement."""
+        fallback = unseen(self.space, history, rng)
+        tried = {trial.subset for trial in history if trial.subset in self.space}
+        surrogate = self.surrogate.informed(history)
+        full = enough = self.startup
+        if surrogate.hints:
+            # borne out, they may lead soon; if not, what they favoured is no part of the startup
+            enough = math.ceil(_WITH_HINTS * self.startup)
+            full = self.startup * _HINTED // (_HINTED - 1)
+        posterior = surrogate.fit(history) if len(tried) >= enough else None
+        if posterior is not None and len(posterior.trials) >= _LEAST:
+            if posterior.hinted or len(tried) >= full:
+                return self._best(posterior, history, tried, rng)
+            return self._far(history, tried, rng)
+        if surrogate.hints and len(tried) % _HINTED == 0:
+            return self._hinted(surrogate, history, tried, rng)
+        return self._far(history, tried, rng) if tried else fallback
+
+    def _hinted(
+        self,
+        surrogate: Surrogate,
+        history: Sequence[Observation],
+        tried: set[Subset],
+        rng: random.Random,
+    ) -> Subset:
+        """The untried subset that the hints favour most."""
+        if self.space.count <= WHOLE:
+            favoured = surrogate.everything.hints.sum(axis=1)
+            favoured[[self.space.rank(subset) for subset in tried]] = -np.inf
+            return self.space.unrank(int(favoured.argmax()))
+        pool = several_unseen(self.space, history, rng, _POOL)
+        return pool[int(surrogate.rows(pool).hints.sum(axis=1).argmax())]
+
+    def _far(
+        self, history: Sequence[Observation], tried: set[Subset], rng: random.Random
+    ) -> Subset:
+        """Of some untried subsets, the one that shares the fewest layers with those tried."""
+        pool = several_unseen(self.space, history, rng, _SPREAD_FROM)
+        encode = self.surrogate.encode
+        shared = encode(pool).kept @ encode(sorted(tried)).kept.T
+        return pool[int(np.lexsort((shared.mean(axis=1), shared.max(axis=1)))[0])]
+
+    def _best(
+        self,
+        posterior: Posterior,
+        history: Sequence[Observation],
+        tried: set[Subset],
+        rng: random.Random,
+    ) -> Subset:
+        """The untried subset with the largest expected improvement."""
+        target = float(posterior.tried()[0].max())
+        if self.space.count <= WHOLE:
+            gains = improvement(*posterior.predict(posterior.surrogate.everything), target)
+            gains[[self.space.rank(subset) for subset in tried]] = -np.inf
+            return self.space.unrank(int(gains.argmax()))
+
+        def gain(subsets: Sequence[Subset]) -> Vector:
+            return improvement(*posterior.predict(posterior.surrogate.rows(subsets)), target)
+
+        means = posterior.tried()[0]
+        leaders = [posterior.trials.subsets[i] for i in np.argsort(-means)[:_CLIMBERS]]
+        pool = set(several_unseen(self.space, history, rng, _POOL))
+        pool |= {near for subset in leaders for near in self.space.neighbours(subset)}
+        return self._climb(sorted(pool - tried), tried, gain)
+
+    def _climb(
+        self, pool: list[Subset], tried: set[Subset], gain: Callable[[Sequence[Subset]], Vector]
+    ) -> Subset:
+        """Swap layers of the most promising subsets of `pool` until none of them gains."""
+        known = dict(zip(pool, gain(pool).tolist(), strict=True))
+        for _ in range(_ROUNDS):
+            top = sorted(known, key=lambda subset: (-known[subset], subset))[:_CLIMBERS]
+            near = {near for subset in top for near in self.space.neighbours(subset)}
+            fresh = sorted(near - tried - known.keys())
+            if not fresh:
+                break
+            known |= dict(zip(fresh, gain(fresh).tolist(), strict=True))
+            if max(known, key=known.__getitem__) == top[0]:
+                break
+        return min(known, key=lambda subset: (-known[subset], subset))
+
+
+def improvement(mean: Vector, deviation: Vector, target: float) -> Vector:
+    """Expected improvement over `target` (Mockus 1978, in the form of Jones et al. 1998)."""
+    above = (mean - target) / deviation
+    density = np.exp(-(above**2) / 2) / math.sqrt(2 * math.pi)
+    gains: Vector = deviation * (above * ndtr(above) + density)
+    return gains

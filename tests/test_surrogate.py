@@ -1,0 +1,301 @@
+"""The surrogate: a proper Gaussian process, whose hints count for what they predict."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
+
+from search.samplers import Observation
+from search.samplers.gp import GPSampler, improvement
+from search.space import LayerSpace
+from search.subsets import Subset
+from search.surrogate import Surrogate, Trials, transfer
+from search.surrogate.covariance import COMPONENTS, between, within
+from search.surrogate.features import Encoder
+from search.surrogate.process import Amplitudes, Prior, Regression, learn
+
+SPACE = LayerSpace(12, 5, 3, "free")
+
+
+def additive(subset: Subset) -> float:
+    """Early layers help; layer 9 does, too."""
+    return 0.3 + sum(0.02 / (1 + layer) for layer in subset) + 0.02 * (9 in subset)
+
+
+def observed(
+    number: int,
+    truth: Callable[[Subset], float] = additive,
+    *,
+    noise: float = 0.001,
+    space: LayerSpace = SPACE,
+    seed: int = 0,
+) -> list[Observation]:
+    """Complete trials of different members."""
+    rng = random.Random(seed)
+    members = [space.unrank(rank) for rank in rng.sample(range(space.count), number)]
+    return [Observation(s, "complete", truth(s) + rng.gauss(0, noise)) for s in members]
+
+
+# features and covariance
+
+
+@given(
+    layers=st.integers(1, 14),
+    share=st.floats(0, 1),
+    cadence=st.sampled_from(["strict", "free"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_covariances_are_proper(layers: int, share: float, cadence: str) -> None:
+    """Symmetric, nowhere negative, and with the diagonal that `within` says."""
+    space = LayerSpace(layers, max(1, round(share * layers)), 3, cadence)
+    rng = random.Random(0)
+    rows = Surrogate(space).rows(sorted({space.sample(rng) for _ in range(20)}))
+    for component, diagonal in zip(between(rows, rows), within(rows), strict=True):
+        assert np.isfinite(component).all()
+        np.testing.assert_allclose(component, component.T, atol=1e-4)
+        np.testing.assert_allclose(np.diag(component), diagonal, rtol=1e-4, atol=1e-5)
+        lowest = np.linalg.eigvalsh(component.astype(np.float64)).min()
+        assert lowest > -1e-4 * max(1.0, float(np.abs(component).max()))
+
+
+def test_features_are_on_one_scale_over_the_space() -> None:
+    every = Encoder(SPACE).everything
+    for block in (every.layers, every.smooth, every.order, every.shape):
+        assert abs(block.mean(axis=0)).max() < 0.05
+        assert 0.8 < (block**2).sum(axis=1).mean() < 1.05  # layer 0 never varies
+    assert (every.kept.sum(axis=1) == SPACE.depth).all()
+
+
+def test_the_members_are_those_of_the_space_in_its_order() -> None:
+    assert [tuple(row) for row in Encoder(SPACE).members.tolist()] == list(SPACE)
+
+
+# the process
+
+
+def test_predictions_equal_those_of_scikit_learn() -> None:
+    """With the same covariance: mean and variance, given scores and noise."""
+    rng = np.random.default_rng(0)
+    points, others = rng.normal(size=(25, 3)), rng.normal(size=(10, 3))
+    scores = np.sin(points).sum(axis=1)
+    kernel = RBF(1.3)
+    library = GaussianProcessRegressor(kernel, alpha=0.04 + 1e-6, optimizer=None)
+    mean, deviation = library.fit(points, scores).predict(others, return_std=True)
+    ours = Regression.on(kernel(points).astype(np.float32), scores, np.full(25, 0.04))
+    covariance = kernel(others, points).astype(np.float32)
+    np.testing.assert_allclose(ours.mean(covariance), mean, atol=1e-3)
+    explained = (ours.explained(covariance) ** 2).sum(axis=0)
+    np.testing.assert_allclose(1 - explained, deviation**2, atol=1e-3)
+
+
+def test_the_learned_amplitudes_are_the_most_probable_ones() -> None:
+    """No other amplitudes that a search without gradients finds are more probable."""
+    trials = Trials.of(observed(30), SPACE)
+    rows = Surrogate(SPACE).rows(trials.subsets)
+    parts = between(rows, rows)[:2]
+    scores = (trials.means - trials.means.mean()) / trials.means.std()
+    found = learn(parts, scores, trials.counts, 0.0, Prior((-0.7, -0.7)))
+
+    def loss(logs: Sequence[float]) -> float:
+        total = Amplitudes(np.exp(2 * np.array(logs[:2])), 0.0, 0.0).mix(parts).astype(np.float64)
+        total[np.diag_indices(30)] += np.exp(2 * logs[2]) + 1e-6
+        far = np.array(logs[:2]) + 0.7
+        far -= far.mean()
+        prior = 0.5 * far @ far + 0.5 * ((logs[2] - np.log(0.25)) / 0.4) ** 2
+        _, logdet = np.linalg.slogdet(total)
+        return float(0.5 * scores @ np.linalg.solve(total, scores) + 0.5 * logdet + prior)
+
+    best = optimize.minimize(loss, [-0.5, -0.5, -1.5], method="Nelder-Mead", tol=1e-9)
+    assert found.loss == pytest.approx(best.fun, abs=0.01)
+
+
+def test_it_learns_an_additive_landscape() -> None:
+    posterior = Surrogate(SPACE).fit(observed(60))
+    assert posterior is not None
+    mean, deviation = posterior.predict(posterior.surrogate.everything)
+    truth = np.array([additive(subset) for subset in SPACE])
+    assert np.corrcoef(mean, truth)[0, 1] > 0.95
+    inside = np.abs(mean - truth) < 2 * deviation
+    assert inside.mean() > 0.85  # its intervals are honest
+    weights = posterior.weights()
+    assert set(weights) == set(COMPONENTS)
+    assert weights["layers"] + weights["smooth"] > 3 * weights["local"]
+
+
+def test_running_trials_leave_means_and_take_uncertainty() -> None:
+    history = observed(20)
+    near = next(subset for subset in SPACE if subset not in {trial.subset for trial in history})
+    plain = Surrogate(SPACE).fit(history)
+    waiting = Surrogate(SPACE).fit([*history, Observation(near, "running")])
+    assert plain is not None
+    assert waiting is not None
+    rows = plain.surrogate.rows([near])
+    (mean,), (deviation,) = plain.predict(rows)
+    (same,), (less,) = waiting.predict(rows)
+    assert same == pytest.approx(mean, abs=1e-6)
+    assert less < 0.8 * deviation
+
+
+def test_seeds_of_a_subset_are_pooled() -> None:
+    seen = [Observation((0, 1, 2, 3, 4), "complete", score) for score in (0.4, 0.5)]
+    seen += [Observation((0, 1, 2, 3, 5), "complete", 0.3), Observation((0, 1), "complete", 9.0)]
+    seen += [Observation((0, 1, 2, 3, 6), state) for state in ("failed", "running", "waiting")]  # type: ignore[arg-type]
+    seen += [Observation((0, 1, 2, 3, 7), "complete", float("nan"))]
+    trials = Trials.of(seen, SPACE)
+    assert trials.subsets == ((0, 1, 2, 3, 4), (0, 1, 2, 3, 5))
+    assert trials.means.tolist() == pytest.approx([0.45, 0.3])
+    assert trials.counts.tolist() == [2, 1]
+    assert trials.squares.tolist() == pytest.approx([0.005, 0])
+    assert trials.pending == ((0, 1, 2, 3, 6),) * 2
+
+
+def test_of_many_trials_the_best_and_the_last_are_kept() -> None:
+    trials = Trials.of(observed(100), SPACE)
+    some = trials.best(40)
+    assert len(some) == 40
+    assert set(np.sort(trials.means)[-20:]) <= set(some.means)
+    assert trials.subsets[-1] in some.subsets
+    assert trials.best(100) is trials
+
+
+def test_the_noise_is_learned_from_the_subsets_that_are_kept() -> None:
+    """Many more subsets than amplitudes are learned from, two seeds each."""
+    space = LayerSpace(14, 6, 3, "free")
+    history = [t for seed in (0, 1) for t in observed(600, noise=0.02, space=space)]
+    rng = random.Random(5)
+    history = [
+        Observation(trial.subset, "complete", additive(trial.subset) + rng.gauss(0, 0.02))
+        for trial in history
+    ]
+    posterior = Surrogate(space).fit(history)
+    assert posterior is not None
+    assert posterior.noise == pytest.approx(0.02, rel=0.15)
+
+
+# hints
+
+
+def hint(values: Callable[[Subset], float]) -> Callable[[Sequence[Subset]], np.ndarray]:
+    """A hint with mean 0 and variance 1 over the space."""
+    every = np.array([values(subset) for subset in SPACE])
+    return lambda subsets: (np.array([values(s) for s in subsets]) - every.mean()) / every.std()
+
+
+def noise(subset: Subset) -> float:
+    """What has nothing to do with any score."""
+    return random.Random(f"hint {subset}").gauss(0, 1)
+
+
+def test_a_hint_that_predicts_is_used_and_one_that_does_not_is_ignored() -> None:
+    history = observed(20)
+    good = Surrogate(SPACE, [hint(additive)]).fit(history)
+    bad = Surrogate(SPACE, [hint(noise)]).fit(history)
+    both = Surrogate(SPACE, [hint(noise), hint(additive)]).fit(history)
+    assert good is not None
+    assert bad is not None
+    assert both is not None
+    assert good.hinted
+    assert good.weights()["hint 1"] > 0.3 * float(good.trials.means.std())
+    assert not bad.hinted
+    assert both.weights()["hint 1"] == 0
+    assert both.weights()["hint 2"] > 0
+    truth = np.array([additive(subset) for subset in SPACE])
+    plain = Surrogate(SPACE).fit(history)
+    assert plain is not None
+    errors = [
+        float(np.abs(p.predict(p.surrogate.everything)[0] - truth).mean()) for p in (good, plain)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_a_hint_may_know_only_some_subsets() -> None:
+    whole = hint(additive)
+
+    def some(subsets: Sequence[Subset]) -> np.ndarray:
+        return np.where([3 in subset for subset in subsets], whole(subsets), np.nan)
+
+    posterior = Surrogate(SPACE, [some]).fit(observed(20))
+    assert posterior is not None
+    assert np.isfinite(posterior.predict(posterior.surrogate.everything)[0]).all()
+
+
+def test_the_first_trial_is_what_the_hints_favour() -> None:
+    best = max(SPACE, key=additive)
+    assert GPSampler(SPACE, hints=[hint(additive)]).next_subset([]) == best
+
+
+# other depths
+
+
+def test_other_depths_tell_of_layers() -> None:
+    shallow = LayerSpace(12, 3, 3, "free")
+    others = observed(50, space=shallow)
+    (found,) = transfer.hints([*others, *observed(5)], Encoder(SPACE))
+    guessed, truth = found(list(SPACE)), [additive(subset) for subset in SPACE]
+    assert np.corrcoef(guessed, truth)[0, 1] > 0.9
+    assert abs(guessed.mean()) < 0.05
+    assert guessed.std() == pytest.approx(1, abs=0.05)
+
+
+def test_only_a_sampler_that_is_told_to_listens_to_other_depths() -> None:
+    others = observed(50, space=LayerSpace(12, 3, 3, "free"))
+    history = observed(12)
+    told, deaf = (Surrogate(SPACE, transfer=choice) for choice in (True, False))
+    assert len(told.informed([*others, *history]).hints) == 1
+    assert deaf.informed([*others, *history]) is deaf
+    assert told.informed(history) is told
+
+
+def test_a_few_trials_of_another_depth_are_no_hint() -> None:
+    few = observed(transfer.LEAST - 1, space=LayerSpace(12, 3, 3, "free"))
+    assert transfer.hints(few, Encoder(SPACE)) == []
+    flat = [Observation((0, layer), "complete", 0.7) for layer in range(1, 12)]
+    assert transfer.hints(flat, Encoder(SPACE)) == []
+
+
+def test_other_depths_may_hold_anything() -> None:
+    """Hand-picked subsets, the whole base, and what never was one."""
+    history = [Observation(tuple(range(d)), "complete", 0.1 * d) for d in range(1, 13)]
+    history += [Observation((), "failed"), Observation((0, 40), "complete", 0.5)]
+    history += observed(20, space=LayerSpace(12, 3, 3, "free"))
+    proposed = GPSampler(SPACE, transfer=True).next_subset(history)
+    assert proposed in SPACE
+
+
+# what is tried next
+
+
+def test_improvement_against_a_simulation() -> None:
+    mean, deviation = np.array([0.4, 0.5, 0.3]), np.array([0.1, 0.02, 0.3])
+    draws = np.random.default_rng(0).normal(mean, deviation, (400_000, 3))
+    expected = np.maximum(draws - 0.45, 0).mean(axis=0)
+    np.testing.assert_allclose(improvement(mean, deviation, 0.45), expected, rtol=0.02)
+
+
+def found_after(sampler: GPSampler, truth: Callable[[Subset], float], trials: int) -> float:
+    """Best true score after so many trials without noise."""
+    history: list[Observation] = []
+    for _ in range(trials):
+        subset = sampler.next_subset(history)
+        history.append(Observation(subset, "complete", truth(subset)))
+    return max(trial.score or 0 for trial in history)
+
+
+def test_the_best_of_a_space_is_found_in_a_fraction_of_its_trials() -> None:
+    best = max(additive(subset) for subset in SPACE)
+    assert SPACE.count == 330
+    assert found_after(GPSampler(SPACE, seed=3), additive, 30) == pytest.approx(best)
+
+
+def test_a_space_too_large_to_hold_is_climbed() -> None:
+    space = LayerSpace(40, 10, 3, "free")
+    found = found_after(GPSampler(space, seed=1), additive, 45)
+    best = additive((0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
+    typical = float(np.mean([trial.score for trial in observed(200, space=space)]))
+    assert found > typical + 0.8 * (best - typical)

@@ -33,7 +33,16 @@ class History:
             again=sorted(self._open),
         )
         for row in rows:
-            self._seen[row.id] = Observation(subsets.parse(row.subset), row.state, row.mean)
+            self._seen[row.id] = Observation(
+                subsets.parse(row.subset), row.state, row.mean, row.seed
+            )
         self._open -= {row.id for row in rows if row.state in _OVER}
         self._open |= {row.id for row in rows if row.state not in _OVER}
         return list(self._seen.values())
+
+    def of_other_depths(self) -> list[Observation]:
+        """The scored trials of other depths with the same base and recipe, in any study."""
+        rows = retry.patiently(leaderboard.relatives)(self._engine, *self._where)
+        return [
+            Observation(subsets.parse(row.subset), row.state, row.mean, row.seed) for row in rows
+        ]

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import Engine
 
 import evaluators
+from search import answer, screening
 from search.errors import InputError
 from search.history import History
 from search.mirror import Mirror
@@ -14,11 +17,13 @@ from search.samplers import SubsetSampler
 from search.space import LayerSpace
 from search.studyfile import StudyFile
 from search.subsets import Subset
+from search.surrogate import Surrogate
+from search.surrogate.model import Hint
 from storage import claims, studies
 from storage.studies import StudyRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DepthPlan:
     """What is tried at one depth: the hand-picked subsets first, then what the sampler proposes."""
 
@@ -26,11 +31,22 @@ class DepthPlan:
     sampler: SubsetSampler
     sampler_name: str
     first: Sequence[Subset]
+    seed: int = 0
+    """Seed of the first trial of each subset."""
+    replicates: int | Literal["auto"] = 1
+    """Seeds each subset is tried with; "auto" lets `search.answer` choose which to repeat."""
+    hints: Sequence[Hint] = ()
+    """What the screens say."""
 
     @property
     def outside(self) -> list[Subset]:
         """The hand-picked subsets that are not in the space."""
         return [subset for subset in self.first if subset not in self.space]
+
+    @cached_property
+    def judge(self) -> Surrogate:
+        """What judges the trials of this depth, and chooses which to repeat."""
+        return answer.judge(self.space, self.hints, transfer=self.sampler.transfer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +59,6 @@ class Job:
     mirror: Mirror
     plans: Mapping[int, DepthPlan]
     histories: Mapping[int, History]
-    seed: int
     attempts: int
     """A trial that ends its worker this often is set aside."""
     lease: float
@@ -65,7 +80,10 @@ def plan(
     for depth in depths or file.study.depths:
         space = file.layer_space(depth, base)
         sampler = file.sampler_for(space)
-        plans[depth] = DepthPlan(space, sampler, file.sampler["name"], file.first(space))
+        plans[depth] = DepthPlan(
+            space, sampler, file.sampler["name"], file.first(space),
+            file.study.seed, file.study.replicates,
+        )  # fmt: skip
     return plans
 
 
@@ -111,7 +129,7 @@ def begin(
     lease = claims.lease_seconds()
     base = evaluator.description
     plans = plan(file, base)
-    wanted = plan(file, base, depths) if depths else plans
+    require_depths(file, depths)
 
     def check(record: StudyRecord) -> None:
         require_same(record, file)
@@ -132,6 +150,10 @@ def begin(
         budgets={depth: file.budget(depth) for depth in plans},
         check=check,
     )
+    wanted = {
+        depth: _hinted(plans[depth], file, screening.hints(engine, record.id, depth))
+        for depth in depths or plans
+    }
     if trials is not None:
         studies.set_budgets(engine, record, dict.fromkeys(wanted, trials))
     names = {depth: studies.optuna_name(record.name, depth) for depth in wanted}
@@ -142,11 +164,15 @@ def begin(
         Mirror(engine.url, names, base.layers),
         wanted,
         {depth: History(engine, record.id, depth) for depth in wanted},
-        seed=file.study.seed,
         attempts=file.study.attempts,
         lease=lease,
         drift=studies.drift(record, base.fingerprints, base.versions),
     )
+
+
+def _hinted(plan: DepthPlan, file: StudyFile, hints: Sequence[Hint]) -> DepthPlan:
+    """`plan` with a sampler that knows what the screens say."""
+    return replace(plan, sampler=file.sampler_for(plan.space, hints), hints=hints)
 
 
 def begin_single(

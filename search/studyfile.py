@@ -5,9 +5,9 @@ import inspect
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, create_model
 
@@ -44,6 +44,8 @@ class StudyOptions(evaluators.Options):
     """Seed of the sampler and of every fine-tune."""
     attempts: Count = 3
     """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
+    replicates: Count | Literal["auto"] = 1
+    """Seeds each subset is tried with; "auto" repeats, near the end, those that may be the best."""
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
 
@@ -71,6 +73,7 @@ class StudyFile(evaluators.Options):
     base: evaluators.BaseOptions | None
     sampler: dict[str, Any]
     evaluator: dict[str, Any]
+    screen: evaluators.ScreenOptions = evaluators.ScreenOptions()
 
     def plain(self) -> dict[str, Any]:
         """The file as plain JSON values, as the store keeps it."""
@@ -139,10 +142,15 @@ class StudyFile(evaluators.Options):
                 wanted[subset] = None
         return list(wanted)
 
-    def sampler_for(self, space: LayerSpace) -> samplers.SubsetSampler:
-        """The study's sampler over `space`."""
+    def sampler_for(
+        self, space: LayerSpace, hints: Sequence[Callable[..., Any]] = ()
+    ) -> samplers.SubsetSampler:
+        """The study's sampler over `space`; `hints` go to one that takes any."""
         options = {key: value for key, value in self.sampler.items() if key != "name"}
-        return samplers.load(self.sampler["name"])(space, **{"seed": self.study.seed, **options})
+        sampler = samplers.load(self.sampler["name"])
+        if hints and "hints" in inspect.signature(sampler).parameters:
+            options["hints"] = hints
+        return sampler(space, **{"seed": self.study.seed, **options})
 
     def evaluator_for(
         self, folder: Path, device: str | None = None, *, base_only: bool = False
@@ -199,7 +207,7 @@ def parse(data: Mapping[str, Any]) -> StudyFile:
         if not isinstance(data.get(section, {}), dict):
             message = f"{section}: write a table, [{section}]"
             raise InputError(message)
-    chosen = {"name": "swap"} | dict(data.get("sampler", {}))
+    chosen = {"name": "gp"} | dict(data.get("sampler", {}))
     evaluator = dict(data.get("evaluator", {}))
     complete = {
         "space": {},
@@ -241,7 +249,7 @@ def _checked_sampler(chosen: Mapping[str, Any]) -> dict[str, Any]:
     allowed = {
         name: (parameter.annotation, parameter.default)
         for name, parameter in inspect.signature(sampler).parameters.items()
-        if name not in ("space", "seed")
+        if name not in ("space", "seed", "hints")
     }
     # pydantic's overloads cannot see that the mapping holds only field definitions
     record = create_model("SamplerOptions", __base__=evaluators.Options, **allowed)  # type: ignore[call-overload]

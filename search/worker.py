@@ -3,16 +3,15 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 import evaluators
-from search import subsets
+from search import proposal, subsets
 from search.errors import SearchError, SpaceExhaustedError
 from search.interrupts import signals
 from search.job import DepthPlan, Job
-from search.samplers import Observation
 from search.subsets import Subset
 from storage import claims, outbox, owner, release, results, retry, standings
 from storage.claims import Claim
@@ -203,16 +202,18 @@ def _settle(job: Job) -> None:
 
 def _begin_trial(job: Job, depth: int, plan: DepthPlan, me: str) -> Claim | None:
     """Claim a new trial of `depth`; None when its budget or its space is used up."""
-    while retry.patiently(claims.remaining)(job.engine, job.study.id, depth):
+    while left := retry.patiently(claims.remaining)(job.engine, job.study.id, depth):
         try:
-            subset, origin = _propose(plan, job.histories[depth].read())
+            history = job.histories[depth]
+            others = history.of_other_depths() if plan.sampler.transfer else ()
+            chosen = proposal.propose(plan, history.read(), left, others)
             return retry.patiently(claims.claim)(
                 job.engine,
                 job.study.id,
                 depth,
-                subset=subsets.key(subset),
-                seed=job.seed,
-                origin=origin,
+                subset=subsets.key(chosen.subset),
+                seed=chosen.seed,
+                origin=chosen.origin,
                 owner=me,
                 lease=job.lease,
             )
@@ -245,15 +246,6 @@ def claim_single(job: Job, subset: Subset, seed: int) -> Claim | None:
         message = f"another worker is running {key} with seed {seed}: wait for it to finish"
         raise SearchError(message)
     return held
-
-
-def _propose(plan: DepthPlan, seen: Sequence[Observation]) -> tuple[Subset, str]:
-    """The next subset, and who chose it."""
-    tried = {trial.subset for trial in seen}
-    for subset in plan.first:
-        if subset not in tried:
-            return subset, "first"
-    return plan.sampler.next_subset(seen), plan.sampler_name
 
 
 @contextmanager

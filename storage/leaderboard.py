@@ -11,25 +11,50 @@ from storage.schema import State, Study, Trial
 Row = Mapping[str, Any]
 
 
-def ranking(engine: Engine, study: str | None = None, depth: int | None = None) -> list[Row]:
-    """Rows of the view `leaderboard`, best first."""
-    return _view(engine, "leaderboard", study, depth, "study, depth, rank, subset")
+def ranking(
+    engine: Engine,
+    study: str | None = None,
+    depth: int | None = None,
+    *,
+    top: int | None = None,
+) -> list[Row]:
+    """Rows of the view `leaderboard`, best first; with `top` those of the first ranks only."""
+    return _view(engine, "leaderboard", study, depth, "study, depth, rank, subset", top=top)
 
 
-def by_task(engine: Engine, study: str | None = None, depth: int | None = None) -> list[Row]:
-    """Rows of the view `leaderboard_by_task`: one per subset and task."""
-    return _view(engine, "leaderboard_by_task", study, depth, "study, depth, rank, subset, task")
+def by_task(
+    engine: Engine,
+    study: str | None = None,
+    depth: int | None = None,
+    *,
+    top: int | None = None,
+) -> list[Row]:
+    """Rows of the view `leaderboard_by_task`: one per subset and task; `top` as in `ranking`."""
+    order = "study, depth, rank, subset, task"
+    return _view(engine, "leaderboard_by_task", study, depth, order, top=top)
 
 
-def _view(engine: Engine, name: str, study: str | None, depth: int | None, order: str) -> list[Row]:
+def _view(
+    engine: Engine,
+    name: str,
+    study: str | None,
+    depth: int | None,
+    order: str,
+    *,
+    top: int | None = None,
+) -> list[Row]:
     query: Select[Any] = select(literal_column("*")).select_from(table(name))
     query = query.order_by(text(order))
     if study is not None:
         query = query.where(literal_column("study") == study)
     if depth is not None:
         query = query.where(literal_column("depth") == depth)
+    if top is not None:
+        query = query.where(literal_column("rank") <= top)
     with engines.read(engine) as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        found = connection.execute(query)
+        names = tuple(found.keys())  # plain dictionaries from these: `mappings` takes as long again
+        return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def trials(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
@@ -75,6 +100,26 @@ def history(
     query = select(Trial.id, Trial.subset, Trial.seed, Trial.state, Trial.mean).where(*here)
     query = query.where(or_(Trial.id > after, Trial.id.in_(again))).order_by(Trial.id)
     with engines.read(engine) as connection:
+        return [PastTrial(*row) for row in connection.execute(query)]
+
+
+def relatives(engine: Engine, study_id: int, depth: int) -> list[PastTrial]:
+    """Complete trials of other depths, in all studies that share base, data and recipe."""
+    with engines.read(engine) as connection:
+        columns = select(Study.id, Study.recipe_hash, Study.fingerprints)
+        studies = {row.id: row for row in connection.execute(columns)}
+        if (own := studies.get(study_id)) is None:
+            return []
+        same = [
+            row.id
+            for row in studies.values()
+            if (row.recipe_hash, row.fingerprints) == (own.recipe_hash, own.fingerprints)
+        ]
+        query = (
+            select(Trial.id, Trial.subset, Trial.seed, Trial.state, Trial.mean)
+            .where(Trial.study_id.in_(same), Trial.depth != depth, Trial.state == "complete")
+            .order_by(Trial.id)
+        )
         return [PastTrial(*row) for row in connection.execute(query)]
 
 

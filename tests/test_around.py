@@ -86,11 +86,11 @@ def keys() -> Iterator[tuple[str, list[object]]]:
     yield from fields("study", StudyOptions)
     yield from fields("space", SpaceOptions)
     yield from fields("base", evaluators.BaseOptions)
-    yield "sampler.name", ["swap"]
+    yield "sampler.name", ["gp"]
     options: dict[str, list[object]] = {}
     for name in samplers.names():
         for option in inspect.signature(samplers.load(name)).parameters.values():
-            if option.name not in ("space", "seed"):
+            if option.name not in ("space", "seed", "hints"):
                 options.setdefault(f"sampler.{option.name}", []).append(option.default)
     yield from options.items()
     yield "evaluator.name", []
@@ -98,6 +98,7 @@ def keys() -> Iterator[tuple[str, list[object]]]:
     yield from fields("evaluator.train", retrieval.TrainOptions)
     yield from fields("evaluator.test", retrieval.EvaluationOptions)
     yield from fields("evaluator", table.Options)
+    yield from fields("screen", evaluators.ScreenOptions)
 
 
 # --- examples
@@ -157,7 +158,8 @@ def test_the_reference_study_shows_every_key_of_its_evaluator() -> None:
             section = heading[1]
         elif key := re.match(r"(?:# )?(\w+) = ", line):
             shown.add(f"{section}.{key[1]}")
-    other = {f"evaluator.{name}" for name in table.Options.model_fields} | {"sampler.multivariate"}
+    other = {f"evaluator.{name}" for name in table.Options.model_fields}
+    other |= {"sampler.multivariate", "sampler.explore"}
     assert shown == {key for key, _ in keys()} - other
 
 

@@ -144,7 +144,9 @@ CASES = {
         ("layer 22 does not exist", "0 to 21"), ("keep_first = false", "pinned = [22]")
     ),
     # the sampler
-    "unknown sampler": Case(("unknown sampler 'gold'", "swap, tpe, uniform"), ('"swap"', '"gold"')),
+    "unknown sampler": Case(
+        ("unknown sampler 'gold'", "exhaustive, gp, swap, tpe, uniform"), ('"swap"', '"gold"')
+    ),
     "unknown sampler option": Case(
         ("unknown key sampler.speed", "startup, explore"), ('"swap"', '"swap"\nspeed = 3')
     ),

@@ -118,6 +118,41 @@ def claims_of(engine: Engine, subset: str) -> Claim:
     return Claim(row["id"], 1, row["depth"], subset, row["seed"], row["token"], None)
 
 
+def test_other_depths_are_those_of_the_same_base_and_recipe(
+    engine: Engine, study: StudyRecord, take: Callable[..., Claim]
+) -> None:
+    """In any study: their complete trials, and nothing of this depth or of another recipe."""
+
+    def other(name: str, recipe: str, base: str) -> StudyRecord:
+        return studies.begin(
+            engine, name=name, file={"study": {"name": name}}, folder="/", recipe_hash=recipe,
+            base="toy", layers=22, period=3, fingerprints={"base": base} if base else {},
+            versions={}, budgets={2: 9, 3: 9},
+        )  # fmt: skip
+
+    def finish(record: StudyRecord, subset: str, mean: float) -> None:
+        held = claims.claim(
+            engine, record.id, subset.count("_") + 1, subset=subset, seed=4, origin="gp", owner="a"
+        )  # fmt: skip
+        results.finish(engine, held, Result(mean))
+
+    kin, stranger, changed = (
+        other("kin", "hash", ""), other("stranger", "other", ""), other("changed", "hash", "new"),
+    )  # fmt: skip
+    finish(study, "0_1", 0.1)
+    finish(study, "0_1_2", 0.2)
+    take("0_1_3")  # running
+    finish(kin, "0_4_5", 0.3)
+    finish(kin, "0_4", 0.4)
+    finish(stranger, "0_6_7", 0.5)
+    finish(changed, "0_8_9", 0.6)
+    found = History(engine, study.id, 2).of_other_depths()
+    assert found == [
+        Observation((0, 1, 2), "complete", 0.2, 4), Observation((0, 4, 5), "complete", 0.3, 4),
+    ]  # fmt: skip
+    assert History(engine, 99, 2).of_other_depths() == []
+
+
 def test_ten_thousand_trials_fit_in_fifty_megabytes(engine: Engine, study: StudyRecord) -> None:
     number, depth = 10_000, 13
     subsets = [

@@ -216,6 +216,8 @@ def test_readers_filter_and_sort_the_views(engine: Engine) -> None:
     mine = leaderboard.ranking(engine, "b", 2)
     assert [(row["study"], row["subset"]) for row in mine] == [("b", "0_1"), ("b", "0_2")]
     assert leaderboard.ranking(engine, "c") == []
+    assert leaderboard.ranking(engine, top=1) == [row for row in everything if row["rank"] == 1]
+    assert leaderboard.ranking(engine, "b", 2, top=2) == mine
     tasks = leaderboard.by_task(engine, "a", 3)
     assert [dict(row) for row in tasks] == [
         {

@@ -30,6 +30,7 @@ depths = [4, 7, 13]
 trials = { 4 = 40, 7 = 80, 13 = 60 }
 seed = 12
 attempts = 5
+replicates = "auto"
 first = ["front", "0_1_2_18", "0_1_2_3_6_8_18", "back"]
 
 [space]
@@ -77,6 +78,15 @@ data = "some/NanoBEIR"
 revision = "789aaa"
 tasks = ["NanoMSMARCO", "NanoNQ"]
 batch_size = 16
+
+[screen]
+weights = "supernet"
+queries = 5
+documents = 30
+batch_size = 32
+steps = 100
+learning_rate = 1e-4
+seed = 3
 """
 
 SHORT = """
@@ -118,6 +128,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         trials={4: 40, 7: 80, 13: 60},
         seed=12,
         attempts=5,
+        replicates="auto",
         first=("front", "0_1_2_18", "0_1_2_3_6_8_18", "back"),
     )
     assert file.space == SpaceOptions(
@@ -134,6 +145,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert file.sampler == {"name": "swap", "startup": 12, "explore": 0.25}
     # the rest is as it was written
     assert file.evaluator == FULL_DATA["evaluator"]
+    assert file.screen.model_dump() == FULL_DATA["screen"]
 
 
 def test_full_example_names_every_key() -> None:
@@ -144,6 +156,7 @@ def test_full_example_names_every_key() -> None:
     assert set(FULL_DATA["evaluator"]) == {"name", *retrieval.Options.model_fields}
     assert set(FULL_DATA["evaluator"]["train"]) == set(retrieval.TrainOptions.model_fields)
     assert set(FULL_DATA["evaluator"]["test"]) == set(retrieval.EvaluationOptions.model_fields)
+    assert set(FULL_DATA["screen"]) == set(evaluators.ScreenOptions.model_fields)
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -153,7 +166,7 @@ def test_defaults(tmp_path: Path) -> None:
         cadence="strict", period=None, keep_first=True, pinned=(), forbidden=()
     )
     assert file.base is None
-    assert file.sampler == {"name": "swap", "startup": 8, "explore": 0.1}
+    assert file.sampler == {"name": "gp", "startup": 10, "transfer": False}
     assert file.evaluator == {
         "name": "table",
         "path": "scores.csv",
@@ -472,6 +485,7 @@ SEARCH = {
     "study.trials": 5,
     "study.seed": 13,
     "study.attempts": 9,
+    "study.replicates": 2,
     "study.first": [],
     "space.cadence": "free",
     "space.period": 4,
@@ -480,6 +494,13 @@ SEARCH = {
     "space.forbidden": [2],
     "sampler.startup": 13,
     "sampler.explore": 0.5,
+    "screen.weights": "untrained",
+    "screen.queries": 6,
+    "screen.documents": 31,
+    "screen.batch_size": 33,
+    "screen.steps": 101,
+    "screen.learning_rate": 2e-4,
+    "screen.seed": 4,
 }
 
 
@@ -569,7 +590,7 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         (
             "seed = 12",
             "sed = 12",
-            "unknown key study.sed: allowed are name, depths, trials, seed, attempts, first",
+            "unknown key study.sed: allowed are name, depths, trials, seed, attempts, replicates",
         ),
         ("seed = 12", "my-seed = 12", "unknown key study.my-seed: allowed are name, depths, "),
         ("keep_first", "keep_frist", "unknown key space.keep_frist: allowed are cadence, period, "),

@@ -81,7 +81,7 @@ class Watcher:
 
 
 def study(
-    sampler: str = "uniform",
+    sampler: str | dict[str, Any] = "uniform",
     space: dict[str, Any] = FREE,
     **changed: Any,  # noqa: ANN401
 ) -> studyfile.StudyFile:
@@ -90,7 +90,7 @@ def study(
         {
             "study": {"name": "s", "depths": [2, 3], "trials": {"2": 3, "3": 3}} | changed,
             "space": space,
-            "sampler": {"name": sampler},
+            "sampler": {"name": sampler} if isinstance(sampler, str) else sampler,
             "evaluator": {"name": "table", "path": "toy.csv", "layers": LAYERS, "period": 3},
         }
     )
@@ -770,3 +770,81 @@ def test_killed_worker_is_replaced_and_every_trial_counts_once(
     assert found[2]["optuna_number"] == held["optuna_number"]
     assert len({row["subset"] for row in found}) == 6
     check_mirror(engine)
+
+
+def test_each_subset_is_tried_with_its_replicates(engine: Engine, begin: Begin) -> None:
+    budget = {"2": 30, "3": 40}
+    job = begin(sampler="exhaustive", replicates=2, trials=budget, seed=7)
+    worker.work(job, Watcher())
+    found = rows(engine)
+    assert Counter(row["depth"] for row in found) == {2: 30, 3: 40}
+    assert {(row["seed"], row["origin"]) for row in found} == {(7, "exhaustive"), (8, "repeat")}
+    assert len({(row["subset"], row["seed"]) for row in found}) == 70
+    check_mirror(engine)
+
+
+def test_two_workers_share_the_replicates(engine: Engine, begin: Begin) -> None:
+    """The second begins while the first runs: together they run each pair once."""
+    second = begin(replicates=2, trials=6, depths=[2])
+
+    def join(_: Subset) -> None:
+        if len(rows(engine)) == 1:
+            worker.work(second, Watcher())
+
+    first = begin(Sums(before=join), replicates=2, trials=6, depths=[2])
+    worker.work(first, Watcher())
+    found = Counter((row["subset"], row["seed"]) for row in rows(engine))
+    assert set(found.values()) == {1}
+    assert len(found) == 6
+    assert len({subset for subset, _ in found}) == 3
+
+
+def test_auto_replicates_count_within_the_budget(engine: Engine, begin: Begin) -> None:
+    """The scores differ little between subsets, much between seeds: no leader is clear."""
+
+    class Noisy(Sums):
+        def evaluate(self, subset: Subset, seed: int, progress: Progress = silent) -> Outcome:
+            found = super().evaluate(subset, seed, progress)
+            score = 0.5 + 0.1 * math.sin(hash((subset, seed)))
+            return Outcome(score, {"nano": TaskScore(score, {"q": score})}, found.seconds)
+
+    job = begin(Noisy(), replicates="auto", trials=20, depths=[3], sampler="gp")
+    worker.work(job, Watcher())
+    found = rows(engine)
+    assert len(found) == 20
+    assert all(row["origin"] == "gp" for row in found[:17])
+    assert {row["origin"] for row in found[17:]} <= {"repeat", "gp"}
+    assert len({(row["subset"], row["seed"]) for row in found}) == 20
+    check_mirror(engine)
+
+
+def test_a_sampler_hears_of_other_depths_only_if_it_asks(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[set[int]] = []
+    propose = samplers.load("gp").propose
+
+    def listening(self: Any, history: Any, rng: Any) -> Subset:  # noqa: ANN401
+        heard.append({len(trial.subset) for trial in history})
+        return propose(self, history, rng)
+
+    monkeypatch.setattr(samplers.load("gp"), "propose", listening)
+    for transfer, name in ((True, "s"), (False, "t")):
+        heard.clear()
+        job = begin(name=name, sampler={"name": "gp", "transfer": transfer})
+        worker.work(job, Watcher())
+        assert (max(map(len, heard)) == 2) is transfer
+
+
+def test_the_first_optuna_trial_that_was_made_for_a_trial_stands(
+    engine: Engine, begin: Begin
+) -> None:
+    """Also when its number is 0: whoever made another drops it."""
+    job = begin()
+    held = claims.claim(
+        engine, job.study.id, 2, subset="0_1", seed=0, origin="uniform", owner="w"
+    )  # fmt: skip
+    assert results.adopt(engine, held.trial_id, 0) == 0
+    assert results.adopt(engine, held.trial_id, 5) == 0
+    (row,) = rows(engine)
+    assert row["optuna_number"] == 0

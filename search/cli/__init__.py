@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 import evaluators.errors
 import search.errors
 import storage.errors
-from search.cli import compare, export, look, manage, quickstart, run
+from search.cli import compare, export, look, manage, quickstart, run, screen
 from search.cli.output import fail
 
 _BAD_INPUT = (search.errors.InputError, evaluators.errors.InputError, storage.errors.InputError)
@@ -61,7 +61,7 @@ def _options(
     logging.getLogger("layer-search").setLevel(level)
 
 
-for module in (quickstart, run, look, compare, export, manage):
+for module in (quickstart, run, screen, look, compare, export, manage):
     for command in module.COMMANDS:
         app.command(epilog=module.EXAMPLES[command.__name__])(command)
 

@@ -75,15 +75,13 @@ def leaderboard(
     from storage import studies as stored
 
     require_one_format(as_json=as_json, as_csv=as_csv)
+    if by_task and top is None and not (as_json or as_csv):
+        top = _COLUMNS
     with opened(store) as engine:
         if study is not None:
             require_depth(stored.find(engine, study), depth)
-        rows = (boards.by_task if by_task else boards.ranking)(engine, study, depth)
+        rows = (boards.by_task if by_task else boards.ranking)(engine, study, depth, top=top)
         best = [row for row in boards.best(engine, study) if depth in (None, row["depth"])]
-    if by_task and top is None and not (as_json or as_csv):
-        top = _COLUMNS
-    if top is not None:
-        rows = [row for row in rows if row["rank"] <= top]
     if as_json or as_csv:
         (print_json if as_json else print_csv)(rows)
     elif not rows:

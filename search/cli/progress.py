@@ -21,7 +21,46 @@ from storage.claims import Claim
 from storage.results import Result
 from storage.schema import BEYOND_BUDGET
 
-_STAGES = {"cut": "cutting", "train": "training", "evaluate": "evaluating"}
+_STAGES = {
+    "cut": "cutting", "train": "training", "evaluate": "evaluating", "screen": "screening",
+}  # fmt: skip
+
+
+def _bars() -> Progress:
+    """Bars on a terminal, nothing elsewhere."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        disable=not errors.is_terminal,
+    )
+
+
+class StageProgress:
+    """One bar that begins anew with each stage."""
+
+    def __init__(self) -> None:
+        self._bars = _bars()
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bar standing."""
+        self._bars.stop()
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Move the bar of this stage."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(_STAGES.get(name, name))
+        self._bars.update(self._tasks[name], completed=done, total=total)
 
 
 class WorkerProgress:
@@ -37,16 +76,7 @@ class WorkerProgress:
         self, done: Mapping[int, int], budgets: Mapping[int, int], *, failures: bool = True
     ) -> None:
         self._failures = failures
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=errors,
-            disable=not errors.is_terminal,
-        )
+        self._bars = _bars()
         self._depths: dict[int, TaskID] = {
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))
             for depth, budget in budgets.items()

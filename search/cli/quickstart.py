@@ -28,7 +28,7 @@ query_length = 32
 document_length = 48
 
 [sampler]
-name = "swap"
+name = "gp"
 startup = 6
 
 [evaluator]

@@ -60,7 +60,7 @@ def launch(
 
     file = studyfile.read(study)
     folder = study.resolve().parent
-    _refuse_changed(file, store)
+    refuse_changed(file, store)
     with errors.status(f"loading the base and data of {file.study.name}"):
         evaluator = file.evaluator_for(folder, device)
     from search import job as jobs
@@ -143,7 +143,7 @@ def evaluate(
     file = studyfile.read(study)
     kept = subsets.parse(subset)
     folder = study.resolve().parent
-    _refuse_changed(file, store)
+    refuse_changed(file, store)
     with errors.status(f"loading the base and data of {file.study.name}"):
         evaluator = file.evaluator_for(folder, device)
     jobs.check_subset(evaluator.description, kept)
@@ -171,7 +171,10 @@ def _run_single(job: "Job", held: "Claim") -> None:
     from search import worker
     from search.cli.progress import WorkerProgress
 
-    with _interruptible(job.study.name), WorkerProgress({}, {}, failures=False) as report:
+    with (
+        interruptible(_given_back(job.study.name)),
+        WorkerProgress({}, {}, failures=False) as report,
+    ):
         result = worker.run(job, held, report)
     if result.error:
         message = f"{held.subset} has no score: {result.error}"
@@ -190,7 +193,7 @@ def _work(job: "Job", engine: "Engine") -> None:
     done = {depth: row.complete + row.failed for depth, row in status.items()}
     budgets = {depth: row.budget for depth, row in status.items()}
     try:
-        with _interruptible(name), WorkerProgress(done, budgets) as report:
+        with interruptible(_given_back(name)), WorkerProgress(done, budgets) as report:
             worker.work(job, report)
     finally:
         job.mirror.close()
@@ -198,14 +201,19 @@ def _work(job: "Job", engine: "Engine") -> None:
 
 
 def _report(name: str, depths: "Collection[int]", engine: "Engine") -> None:
-    """Say how the work on `depths` of a study ended, and print their leaderboards."""
+    """Say how the work on `depths` of a study ended, print their leaderboards and the answer."""
+    from search import answers
     from search.cli.look import print_ranking
-    from storage import leaderboard
+    from search.cli.screen import print_answers, print_fits, store_fits
+    from storage import leaderboard, studies
     from storage.status import status
 
     _summarise([row for row in status(engine, name) if row.depth in depths])
     for depth in depths:
         print_ranking(leaderboard.ranking(engine, name, depth), top=10)
+    record = studies.find(engine, name)
+    print_fits(store_fits(engine, record.id, list(record.budgets)))
+    print_answers(name, answers.of_study(engine, record, list(depths)))
 
 
 def _announce(job: "Job") -> None:
@@ -224,10 +232,10 @@ def _summarise(status: "Sequence[DepthStatus]") -> None:
             errors.print(f"{row.study}/L{row.depth}: failed trials: {row.failed}; {hint}")
         ended = row.complete + row.failed
         if ended < row.budget and row.running + row.waiting == 0:
-            errors.print(f"{row.study}/L{row.depth}: the whole space was tried, subsets: {ended}")
+            errors.print(f"{row.study}/L{row.depth}: the whole space was tried, trials: {ended}")
 
 
-def _refuse_changed(file: "StudyFile", url: str) -> None:
+def refuse_changed(file: "StudyFile", url: str) -> None:
     """Refuse a changed study file before its base and data are loaded."""
     from search import job as jobs
     from storage import engine as engines
@@ -247,14 +255,18 @@ def _refuse_changed(file: "StudyFile", url: str) -> None:
     jobs.require_same(record, file)
 
 
+def _given_back(study: str) -> str:
+    return f"the claimed trial of {study} was given back: the next worker takes it first"
+
+
 @contextmanager
-def _interruptible(study: str) -> Iterator[None]:
-    """Let SIGTERM end a worker as Ctrl-C does, and say what became of its trial."""
+def interruptible(consequence: str) -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, and say what became of its work."""
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        errors.print(f"the claimed trial of {study} was given back: the next worker takes it first")
+        errors.print(consequence)
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,312 @@
+"""How good the answer is after so many trials, by sampler: simple regret on known landscapes.
+
+    python benchmarks/regret.py --seeds 24 --processes 2 --curves regret.svg
+
+Every sampler searches the same landscapes (`_landscapes`): the roughness changes with the seed, and
+a trial has noise of 0.004 on a scale of 0.33 to 0.47. Regret is the true score of the best subset
+less that of the sampler's answer; ours is the posterior's, that of the others their best trial.
+"""
+
+import argparse
+import csv
+import itertools
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from _landscapes import ROUGHNESS, Effects, Landscape
+from _rivals import NAMES, OPTUNA, Ours, Rival, make
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from search import screening
+from search.cli.screen import print_fits
+from search.job import DepthPlan
+from search.proposal import propose
+from search.samplers import Observation
+from search.samplers.gp import GPSampler
+from search.space import LayerSpace
+from search.subsets import Subset, parse
+
+CONSOLE = Console(width=120)
+LAYERS = 22
+AT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+TABLE = Path(__file__).with_name("minilm.csv")
+SCREEN = Path(__file__).with_name("minilm_screen.csv")
+Curve = dict[int, float]
+Task = tuple[str, dict[str, Any]]
+
+
+def space(depth: int, cadence: str) -> LayerSpace:
+    """The space of a base of 22 layers."""
+    return LayerSpace(LAYERS, depth, 3, cadence)
+
+
+def run(rival: Rival, landscape: Landscape, trials: int, workers: int, seed: int) -> Curve:
+    """Regret of the answer after each number of finished trials in `AT`."""
+    chance = random.Random(seed)
+    running: list[tuple[int, float]] = []
+    found: Curve = {}
+    begun = 0
+    for done in range(1, trials + 1):
+        while begun < trials and len(running) < workers:
+            ticket, subset = rival.ask()
+            running.append((ticket, landscape.trial(subset, ticket if landscape.trials else 0)))
+            begun += 1
+        rival.tell(*running.pop(chance.randrange(len(running))))
+        if done in AT:
+            found[done] = landscape.regret(rival.answer())
+    return found
+
+
+def search(
+    seed: int, depth: int, cadence: str, workers: int, names: Sequence[str]
+) -> dict[str, Curve]:
+    """All samplers on one landscape."""
+    there = space(depth, cadence)
+    landscape = Landscape.drawn(there, seed, roughness=ROUGHNESS[seed % len(ROUGHNESS)])
+    return {name: run(make(name, there, seed), landscape, 100, workers, seed) for name in names}
+
+
+def transfer(seed: int) -> dict[str, Curve]:
+    """Depth 7 alone, and after 60 trials of depth 4 of a kindred and of a strange landscape."""
+    roughness = ROUGHNESS[seed % len(ROUGHNESS)]
+    shallow, deep = space(4, "free"), space(7, "free")
+    landscape = Landscape.drawn(deep, seed, roughness=roughness)
+
+    def others(effects: Effects) -> list[Observation]:
+        there = Landscape.drawn(shallow, seed + 1000, roughness=roughness, effects=effects)
+        first = Ours("gp", shallow, seed)
+        run(first, there, 60, 1, seed)
+        return first.history
+
+    kindred = others(Effects.drawn(LAYERS, seed))
+    strange = others(Effects.drawn(LAYERS, seed + 500))
+    alone = run(Ours("gp", deep, seed), landscape, 60, 1, seed)
+    known = {"kindred depth 4": kindred, "strange depth 4": strange}
+    return {"alone": alone} | {
+        name: run(Ours("gp", deep, seed, history, transfer=True), landscape, 60, 1, seed)
+        for name, history in known.items()
+    }
+
+
+def replicates(seed: int, depth: int, cadence: str) -> dict[str, Curve]:
+    """The same budget with and without automatic replicates, on a noisy landscape."""
+    there = space(depth, cadence)
+    roughness = ROUGHNESS[seed % len(ROUGHNESS)]
+    landscape = Landscape.drawn(there, seed, roughness=roughness, noise=0.008)
+    found = {}
+    for name, kind in (("one seed", 1), ("auto", "auto")):
+        plan = DepthPlan(there, GPSampler(there, seed=seed), "gp", (), 0, kind)  # type: ignore[arg-type]
+        rival = Ours("gp", there, seed)
+        for number in range(100):
+            chosen = propose(plan, rival.history, 100 - number)
+            score = landscape.trial(chosen.subset, chosen.seed)
+            rival.history.append(Observation(chosen.subset, "complete", score, chosen.seed))
+        found[name] = {100: landscape.regret(rival.answer())}
+    return found
+
+
+def recorded(seed: int, depth: int, names: Sequence[str]) -> dict[str, Curve]:
+    """The real table: trials until the best subset has been tried, by sampler."""
+    there = LayerSpace(6, depth, None, "free", keep_first=False)
+    landscape = Landscape.recorded(TABLE, there, seed=seed)
+    found = {}
+    screened = screen_scores(depth)
+    rivals = {name: make(name, there, seed) for name in names}
+    for kind, measures in screened.items():
+        hints = [screening.hint(table) for table in measures.values()]
+        rivals[f"gp, screen {kind}"] = Ours("gp", there, seed, hints=hints)
+    for name, rival in rivals.items():
+        for number in itertools.count(1):
+            ticket, subset = rival.ask()
+            rival.tell(ticket, landscape.trial(subset))
+            if landscape.regret(subset) == 0 or number == 100:  # noqa: PLR2004
+                found[name] = {0: float(number)}
+                break
+    return found
+
+
+def screen_scores(depth: int) -> dict[str, dict[str, dict[Subset, float]]]:
+    """Recorded screen of all-MiniLM-L6-v2: by weights, measure and subset."""
+    found: dict[str, dict[str, dict[Subset, float]]] = {}
+    with SCREEN.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if int(row["depth"]) == depth:
+                kind = found.setdefault(row["weights"], {})
+                for measure in screening.MEASURES:
+                    kind.setdefault(measure, {})[parse(row["subset"])] = float(row[measure])
+    return found
+
+
+def show_fits() -> None:
+    """Print how well the recorded screens predict the recorded trials."""
+    fits = []
+    for depth in (2, 3, 4):
+        there = LayerSpace(6, depth, None, "free", keep_first=False)
+        means = Landscape.recorded(TABLE, there).scores
+        trials = np.array([means[subset] for subset in there])
+        for kind, measures in screen_scores(depth).items():
+            for measure, table in measures.items():
+                guessed = np.array([table[subset] for subset in there])
+                fits.append(screening.fit(depth, kind, measure, guessed, trials))
+    print_fits(fits)
+
+
+def proposals(seed: int) -> dict[str, Curve]:
+    """Seconds of a proposal after 100 and 1,000 trials, once the space is known."""
+    there = space(7, "free")
+    landscape = Landscape.drawn(there, seed, roughness=ROUGHNESS[1])
+    ranks = random.Random(seed).sample(range(there.count), 1000)
+    drawn = [there.unrank(rank) for rank in ranks]
+    history = [Observation(subset, "complete", landscape.trial(subset)) for subset in drawn]
+    sampler = GPSampler(there, seed=seed)
+    found = {}
+    for number in (100, 100, 1000):  # the first also encodes the space, once per process
+        start = time.perf_counter()
+        sampler.next_subset(history[:number])
+        found[number] = time.perf_counter() - start
+    return {"gp, seconds of a proposal": found}
+
+
+PARTS: dict[str, Callable[..., dict[str, Curve]]] = {
+    "search": search, "transfer": transfer, "replicates": replicates, "table": recorded,
+    "proposals": proposals,
+}  # fmt: skip
+
+
+def tasks(options: argparse.Namespace) -> dict[str, list[Task]]:
+    """What to run, by title: a part, and its arguments for each seed."""
+    rivals = (*NAMES, *OPTUNA, "swap evolution")
+    found: dict[str, list[Task]] = {}
+    seeds = range(options.seeds)
+    if "search" in options.part:
+        for depth, cadence, workers in itertools.product(
+            options.depths, options.cadences, options.workers
+        ):
+            if workers > 1 and (depth, cadence) != (7, "free"):
+                continue  # one space shows what parallel workers cost
+            title = f"depth {depth}, {cadence}, workers: {workers}"
+            given = {"depth": depth, "cadence": cadence, "workers": workers, "names": rivals}
+            found[title] = [("search", {"seed": seed, **given}) for seed in seeds]
+    if "transfer" in options.part:
+        found["depth 7, free: transfer"] = [("transfer", {"seed": seed}) for seed in seeds]
+    if "replicates" in options.part:
+        for depth, cadence in ((4, "free"), (7, "strict")):
+            found[f"depth {depth}, {cadence}, noise 0.008: replicates"] = [
+                ("replicates", {"seed": seed, "depth": depth, "cadence": cadence})
+                for seed in range(max(40, options.seeds))
+            ]
+    if "table" in options.part:
+        for depth in (2, 3, 4):
+            title = f"all-MiniLM-L6-v2, depth {depth}: trials until the best was tried"
+            given = {"depth": depth, "names": rivals}
+            found[title] = [("table", {"seed": seed, **given}) for seed in seeds]
+    if "proposals" in options.part:
+        found["depth 7, free: time of a proposal"] = [("proposals", {"seed": s}) for s in range(3)]
+    return found
+
+
+def call(task: Task) -> dict[str, Curve]:
+    """Run one task, in a process of its own."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    part, given = task
+    return PARTS[part](**given)
+
+
+def show(title: str, results: Sequence[dict[str, Curve]]) -> dict[str, dict[int, list[float]]]:
+    """Print mean and standard error by sampler; returns all values."""
+    values = {
+        name: {at: [result[name][at] for result in results] for at in results[0][name]}
+        for name in results[0]
+    }
+    columns = sorted({at for curve in values.values() for at in curve})
+    shown = [at for at in columns if at in (0, 20, 30, 50, 60, 100, 1000)]
+    table = Table(title=f"{title} (seeds: {len(results)})", title_justify="left")
+    table.add_column("")
+    for at in shown:
+        table.add_column(f"{at} trials" if at else "trials", justify="right")
+    for name, curve in values.items():
+        table.add_row(name, *(_cell(curve.get(at)) for at in shown))
+    CONSOLE.print(table)
+    if "auto" in values:
+        gains = [a - b for a, b in zip(values["one seed"][100], values["auto"][100], strict=True)]
+        mean, error = statistics.mean(gains), _error(gains)
+        CONSOLE.print(
+            f"auto is better by {mean:.4f}, 95 %: {mean - 1.96 * error:.4f} to "
+            f"{mean + 1.96 * error:.4f}\n"
+        )
+    return values
+
+
+def _cell(values: Sequence[float] | None) -> str:
+    return f"{statistics.mean(values):.4f} ± {_error(values):.4f}" if values else ""
+
+
+def _error(values: Sequence[float]) -> float:
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def draw(found: dict[str, dict[str, dict[int, list[float]]]], path: Path) -> None:
+    """Draw the regret curves of the searches, one panel each."""
+    import matplotlib as mpl  # noqa: PLC0415 - only for curves
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    panels = {title: curves for title, curves in found.items() if "workers" in title}
+    if not panels:
+        return
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), squeeze=False)
+    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for name, curve in curves.items():
+            means = [statistics.mean(curve[at]) for at in AT]
+            axis.plot(AT, means, label=name, linewidth=2 if name == "gp" else 1)
+        axis.set(title=title, xlabel="trials", ylabel="simple regret of the answer", yscale="log")
+    axes[0][-1].legend(fontsize=6)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def spread(work: Iterable[Task], processes: int, title: str) -> list[dict[str, Curve]]:
+    """Run the tasks side by side."""
+    listed = list(work)
+    with ProcessPoolExecutor(processes) as pool:
+        return list(track(pool.map(call, listed), title, total=len(listed), transient=True))
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--part", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--depths", nargs="+", type=int, default=[4, 7, 13])
+    parser.add_argument("--cadences", nargs="+", default=["free", "strict"])
+    parser.add_argument("--workers", nargs="+", type=int, default=[1, 16])
+    parser.add_argument("--seeds", type=int, default=24)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--curves", type=Path, help="SVG or PNG to draw")
+    parser.add_argument("--json", type=Path, help="file for all values")
+    options = parser.parse_args()
+    found = {
+        title: show(title, spread(work, options.processes, title))
+        for title, work in tasks(options).items()
+    }
+    if "table" in options.part:
+        show_fits()
+    if options.curves:
+        draw(found, options.curves)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,9 @@
 # The project's commands. Everything is installed into .venv, once, and again when pyproject.toml or
 # constraints.txt changes. `make PYTHON=python3.12 test` picks another interpreter for it.
+# PROCESSES share the tests: `make PROCESSES=0 test` runs them one after the other, as a debugger needs.
 
 PYTHON ?= python3
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
@@ -18,7 +20,7 @@ quickstart: $(RUNTIME) ## install, then search a tiny model from start to end, w
 	$(BIN)/layer-search quickstart
 
 test: $(DEV) ## install the development tools as well, and run the tests; TESTS=... runs some of them
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(TESTS)
 
 check: $(DEV) ## lint, formatting, types, and who may import whom
 	$(BIN)/ruff check

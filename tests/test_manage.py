@@ -36,12 +36,25 @@ def replayed(store_url: str, card_study: Path, cli: Cli) -> str:
     return store_url
 
 
-def test_workers_share_a_study_and_its_end(replayed: str) -> None:
+def test_workers_share_the_end_of_a_study(replayed: str) -> None:
     engine = setup.open_store(replayed)
     rows = leaderboard.trials(engine, "card")
     assert len({row["subset"] for row in rows}) == len(rows) == 27
-    assert len({row["owner"] for row in rows}) == 2
     assert {row["outcome"] for row in leaderboard.attempts(engine, "card")} == {"complete"}
+    engine.dispose()
+
+
+def test_workers_share_a_study(store_url: str, card_study: Path, cli: Cli) -> None:
+    text = card_study.read_text(encoding="utf-8")
+    # longer than the one may start after the other
+    slow = text.replace("layers = 22", "layers = 22\nseconds = 8").replace("4 = 5", "4 = 2")
+    card_study.write_text(slow, encoding="utf-8")
+    run = cli("launch", card_study, "--depth", "4", "--workers", "2", "--store", store_url)
+    assert run.returncode == 0, run.stderr
+    engine = setup.open_store(store_url)
+    rows = leaderboard.trials(engine, "card")
+    assert len(rows) == 2
+    assert len({row["owner"] for row in rows}) == 2
     engine.dispose()
 
 

@@ -395,7 +395,7 @@ def test_make_sets_the_environment_up_once(tmp_path: Path) -> None:
     def planned(target: str) -> str:
         plan = (make, "--no-print-directory", "--dry-run", target)
         # what a surrounding `make test TESTS=...` hands down must not reach this one
-        return run(*plan, folder=tmp_path, MAKEFLAGS="", MAKELEVEL="0", TESTS="")
+        return run(*plan, folder=tmp_path, MAKEFLAGS="", MAKELEVEL="0", TESTS="", PROCESSES="2")
 
     first = planned("test")
     assert first.index("-m venv") < first.index("--editable .") < first.index("--group dev")
@@ -404,7 +404,7 @@ def test_make_sets_the_environment_up_once(tmp_path: Path) -> None:
     for stamp in (".runtime-installed", ".dev-installed"):
         (tmp_path / ".venv" / stamp).touch()
     assert planned("quickstart") == ".venv/bin/layer-search quickstart\n"
-    assert planned("test").strip() == ".venv/bin/pytest"
+    assert planned("test").strip() == ".venv/bin/pytest --numprocesses 2 --dist loadfile"
     later = (tmp_path / ".venv" / ".dev-installed").stat().st_mtime + 10
     os.utime(tmp_path / "constraints.txt", (later, later))
     assert "--editable ." in planned("quickstart")

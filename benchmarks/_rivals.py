@@ -15,6 +15,8 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 
 from search import samplers
 from search.answer import answer
+from search.job import DepthPlan
+from search.proposal import propose
 from search.samplers import Observation
 from search.space import LayerSpace
 from search.subsets import Subset
@@ -27,6 +29,10 @@ class Rival(ABC):
     @abstractmethod
     def ask(self) -> tuple[int, Subset]:
         """A ticket, and the subset to try next."""
+
+    def seed(self, ticket: int) -> int:  # noqa: ARG002
+        """The seed of what was asked; a subset and a seed always score the same."""
+        return 0
 
     @abstractmethod
     def tell(self, ticket: int, score: float) -> None:
@@ -62,12 +68,40 @@ class Ours(Rival):
 
     def tell(self, ticket: int, score: float) -> None:
         """Put the score into the history."""
-        self.history[ticket] = Observation(self.history[ticket].subset, "complete", score)
+        begun = self.history[ticket]
+        self.history[ticket] = Observation(begun.subset, "complete", score, begun.seed)
 
     def answer(self) -> Subset:
         """The subset with the best posterior."""
         found = answer(self.surrogate, [*self.others, *self.history])
         return found.subset if found else self.history[0].subset
+
+
+class Automatic(Ours):
+    """`gp` with automatic replicates, as a study of so many trials runs it."""
+
+    def __init__(
+        self,
+        space: LayerSpace,
+        seed: int,
+        trials: int,
+        others: Sequence[Observation] = (),
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__("gp", space, seed, others, **options)
+        self.trials = trials
+        self.plan = DepthPlan(space, self.sampler, "gp", (), 0, "auto")
+        self.surrogate = self.plan.judge
+
+    def ask(self) -> tuple[int, Subset]:
+        """What the study tries next."""
+        chosen = propose(self.plan, self.history, self.trials - len(self.history), self.others)
+        self.history.append(Observation(chosen.subset, "running", None, chosen.seed))
+        return len(self.history) - 1, chosen.subset
+
+    def seed(self, ticket: int) -> int:
+        """The next seed of a subset that is repeated."""
+        return self.history[ticket].seed
 
 
 class Optunas(Rival):
@@ -140,13 +174,16 @@ class SwapEvolution(Rival):
         return max(self.scored)[1]
 
 
-NAMES = ("gp", "swap", "tpe", "uniform")
+AUTO = "gp, auto replicates"
+NAMES = ("gp", AUTO, "swap", "tpe", "uniform")
 OPTUNA = ("tpe priorities", "cma-es priorities", "gp priorities", "tpe slots")
 
 
-def make(name: str, space: LayerSpace, seed: int) -> Rival:
-    """The rival called `name`."""
+def make(name: str, space: LayerSpace, seed: int, trials: int = 100) -> Rival:
+    """The rival called `name`, for a search of so many trials."""
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    if name == AUTO:
+        return Automatic(space, seed, trials)
     if name in NAMES:
         return Ours(name, space, seed)
     if name == "swap evolution":

@@ -23,15 +23,13 @@ from typing import Any
 import numpy as np
 import optuna
 from _landscapes import ROUGHNESS, Effects, Landscape
-from _rivals import NAMES, OPTUNA, Ours, Rival, make
+from _rivals import AUTO, NAMES, OPTUNA, Automatic, Ours, Rival, make
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from search import screening
 from search.cli.screen import print_fits
-from search.job import DepthPlan
-from search.proposal import propose
 from search.samplers import Observation
 from search.samplers.gp import GPSampler
 from search.space import LayerSpace
@@ -60,7 +58,7 @@ def run(rival: Rival, landscape: Landscape, trials: int, workers: int, seed: int
     for done in range(1, trials + 1):
         while begun < trials and len(running) < workers:
             ticket, subset = rival.ask()
-            running.append((ticket, landscape.trial(subset, ticket if landscape.trials else 0)))
+            running.append((ticket, landscape.trial(subset, rival.seed(ticket))))
             begun += 1
         rival.tell(*running.pop(chance.randrange(len(running))))
         if done in AT:
@@ -89,31 +87,28 @@ def transfer(seed: int) -> dict[str, Curve]:
         run(first, there, 60, 1, seed)
         return first.history
 
-    kindred = others(Effects.drawn(LAYERS, seed))
-    strange = others(Effects.drawn(LAYERS, seed + 500))
-    alone = run(Ours("gp", deep, seed), landscape, 60, 1, seed)
-    known = {"kindred depth 4": kindred, "strange depth 4": strange}
-    return {"alone": alone} | {
-        name: run(Ours("gp", deep, seed, history, transfer=True), landscape, 60, 1, seed)
-        for name, history in known.items()
+    known: dict[str, list[Observation]] = {
+        "alone": [],
+        "kindred depth 4": others(Effects.drawn(LAYERS, seed)),
+        "strange depth 4": others(Effects.drawn(LAYERS, seed + 500)),
     }
+    found: dict[str, Rival] = {}
+    for name, history in known.items():
+        found[name] = Ours("gp", deep, seed, history, transfer=True)
+        found[f"{name}, auto replicates"] = Automatic(deep, seed, 60, history, transfer=True)
+    return {name: run(rival, landscape, 60, 1, seed) for name, rival in found.items()}
 
 
 def replicates(seed: int, depth: int, cadence: str) -> dict[str, Curve]:
     """The same budget with and without automatic replicates, on a noisy landscape."""
     there = space(depth, cadence)
-    roughness = ROUGHNESS[seed % len(ROUGHNESS)]
-    landscape = Landscape.drawn(there, seed, roughness=roughness, noise=0.008)
-    found = {}
-    for name, kind in (("one seed", 1), ("auto", "auto")):
-        plan = DepthPlan(there, GPSampler(there, seed=seed), "gp", (), 0, kind)  # type: ignore[arg-type]
-        rival = Ours("gp", there, seed)
-        for number in range(100):
-            chosen = propose(plan, rival.history, 100 - number)
-            score = landscape.trial(chosen.subset, chosen.seed)
-            rival.history.append(Observation(chosen.subset, "complete", score, chosen.seed))
-        found[name] = {100: landscape.regret(rival.answer())}
-    return found
+    landscape = Landscape.drawn(
+        there, seed, roughness=ROUGHNESS[seed % len(ROUGHNESS)], noise=0.008
+    )
+    return {
+        name: run(make(kind, there, seed), landscape, 100, 1, seed)
+        for name, kind in (("one seed", "gp"), ("auto", AUTO))
+    }
 
 
 def recorded(seed: int, depth: int, names: Sequence[str]) -> dict[str, Curve]:
@@ -129,7 +124,7 @@ def recorded(seed: int, depth: int, names: Sequence[str]) -> dict[str, Curve]:
     for name, rival in rivals.items():
         for number in itertools.count(1):
             ticket, subset = rival.ask()
-            rival.tell(ticket, landscape.trial(subset))
+            rival.tell(ticket, landscape.trial(subset, number))
             if landscape.regret(subset) == 0 or number == 100:  # noqa: PLR2004
                 found[name] = {0: float(number)}
                 break

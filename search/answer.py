@@ -16,6 +16,15 @@ from search.surrogate.model import Hint
 CLEAR = 0.95
 """Probability of being the best tried subset from which on a leader is clear."""
 
+SETTLED = 15
+"""Scored subsets before a repeat may take the place of a new one."""
+
+PREFERENCE = 3.0
+"""How much more a repeat must gain than a new subset, whose gain does not end with its one trial.
+
+Chosen with `benchmarks/regret.py`, where 1 does about as well.
+"""
+
 _RIVALS = 16  # subsets that may be repeated: those with the best posterior means
 _DRAWS = 4000
 _QUANTILES = 64
@@ -48,7 +57,7 @@ def judge(space: LayerSpace, hints: Sequence[Hint] = (), *, transfer: bool = Fal
 def answer(surrogate: Surrogate, history: Sequence[Observation]) -> Answer | None:
     """The answer after the trials in `history`; None before the first score."""
     done = [trial for trial in history if trial.state == "complete"]  # no hopes in running ones
-    posterior = surrogate.informed(done).fit(done)
+    posterior = surrogate.fit(done)
     if posterior is None:
         only = Trials.of(done, surrogate.space)
         if not len(only):
@@ -65,30 +74,59 @@ def answer(surrogate: Surrogate, history: Sequence[Observation]) -> Answer | Non
     )
 
 
-def worth_repeating(surrogate: Surrogate, history: Sequence[Observation]) -> Subset | None:
-    """The tried subset whose next seed improves the answer most; None when the answer is clear.
+def worth_repeating(
+    surrogate: Surrogate, history: Sequence[Observation], instead: Subset | None = None
+) -> Subset | None:
+    """The tried subset whose next seed improves the answer most; None if that is not worth it.
 
     The gain is the knowledge gradient for correlated beliefs (Frazier, Powell and Dayanik 2009):
     how much better the best posterior mean is expected to be after one more trial. Running trials
     count as if they had scored what is expected of them. A subset of which a trial failed is not
     repeated.
+
+    Args:
+        surrogate: what judges.
+        history: the trials so far.
+        instead: an untried subset that could be tried instead; it is, unless repeating gains
+            `PREFERENCE` times as much. Without one, a repeat is worth it until the answer is clear.
     """
-    posterior = surrogate.informed(history).fit(history)
-    if posterior is None:
+    posterior = surrogate.fit(history)
+    if posterior is None or (instead is not None and len(posterior.trials) < SETTLED):
         return None
-    rivals = _rivals(posterior)
-    mean, covariance = posterior.joint([posterior.trials.subsets[i] for i in rivals])
-    if _probability_of_first(mean, covariance) >= CLEAR:
+    names = [posterior.trials.subsets[i] for i in _rivals(posterior)]
+    number = len(names)
+    mean, covariance = posterior.joint([*names, *([instead] if instead else [])])
+    if instead is None and _probability_of_first(mean, covariance) >= CLEAR:
         return None
-    spread = np.sqrt(np.diag(covariance) + posterior.noise**2)
+    gains = _gains(mean, covariance, posterior.noise, number)
+    broken = {trial.subset for trial in history if trial.state == "failed"}
+    sound = [i for i, subset in enumerate(names) if subset not in broken]
+    best = max(sound, key=lambda i: gains[i], default=None)
+    if best is None or (instead is not None and gains[best] <= PREFERENCE * gains[number]):
+        return None
+    return names[best]
+
+
+def _gains(
+    mean: NDArray[np.float64], covariance: NDArray[np.float64], noise: float, tried: int
+) -> NDArray[np.float64]:
+    """How much better the best of the tried is expected to be after one more trial of each.
+
+    Args:
+        mean: (k,) posterior means, those of the tried first.
+        covariance: (k, k), of the true scores.
+        noise: standard deviation of a trial.
+        tried: how many were tried; another one can become the best only by its own trial.
+    """
+    spread = np.sqrt(np.diag(covariance) + noise**2)
     shift = covariance / spread  # column i: how all means move per standard score of trial i
     quantiles = ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    after = mean[:, None, None] + shift[:, :, None] * quantiles
-    gains = after.max(axis=0).mean(axis=1) - mean.max()
-    broken = {trial.subset for trial in history if trial.state == "failed"}
-    names = [posterior.trials.subsets[i] for i in rivals]
-    sound = [i for i, subset in enumerate(names) if subset not in broken]
-    return names[max(sound, key=lambda i: gains[i])] if sound else None
+    after = mean[:, None, None] + shift[:, :, None] * quantiles  # (mean of, trial of, quantile)
+    best = after[:tried].max(axis=0)
+    for other in range(tried, len(mean)):
+        best[other] = np.maximum(best[other], after[other, other])
+    gains: NDArray[np.float64] = best.mean(axis=1) - mean[:tried].max()
+    return gains
 
 
 def _rivals(posterior: Posterior) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from search.subsets import Subset
 from storage.schema import REPEAT
 
 RESERVE = 0.15
-"""Share of a budget that is kept to repeat those that may be the best, with `replicates = "auto"`.
+"""Share of a budget, its end, that goes to those that may be the best if `replicates = "auto"`.
 
 Chosen with `benchmarks/regret.py`, where shares from 0.1 to 0.3 do about as well.
 """
@@ -51,20 +51,34 @@ def propose(
         if subset not in seeds:
             return Proposal(subset, plan.seed, "first")
     everything = [*others, *seen]
-    repeated = None
-    if plan.replicates != "auto":
-        repeated = _short(seen, seeds, plan.replicates)
-    elif left <= math.ceil(RESERVE * (len(seen) + left)):
+    if plan.replicates == "auto":
+        ending = left <= math.ceil(RESERVE * (len(seen) + left))
+        subset, repeated = _worthwhile(plan, everything, ending=ending)
+    else:
+        short = _short(seen, seeds, plan.replicates)
+        subset, repeated = short or plan.sampler.next_subset(everything), short is not None
+    if repeated:
+        return Proposal(subset, _fresh(seeds[subset], plan.seed), REPEAT)
+    return Proposal(subset, plan.seed, plan.sampler_name)
+
+
+def _worthwhile(
+    plan: DepthPlan, everything: Sequence[Observation], *, ending: bool
+) -> tuple[Subset, bool]:
+    """The subset to try, and whether that repeats it.
+
+    Raises:
+        SpaceExhaustedError: every subset was tried, and no repeat is worth it.
+    """
+    try:
+        new = plan.sampler.next_subset(everything)
+    except SpaceExhaustedError:
         repeated = answer.worth_repeating(plan.judge, everything)
-    if repeated is None:
-        try:
-            return Proposal(plan.sampler.next_subset(everything), plan.seed, plan.sampler_name)
-        except SpaceExhaustedError:
-            if plan.replicates == "auto":
-                repeated = answer.worth_repeating(plan.judge, everything)
-            if repeated is None:
-                raise
-    return Proposal(repeated, _fresh(seeds[repeated], plan.seed), REPEAT)
+        if repeated is None:
+            raise
+        return repeated, True
+    repeated = answer.worth_repeating(plan.judge, everything, None if ending else new)
+    return (new, False) if repeated is None else (repeated, True)
 
 
 def _short(

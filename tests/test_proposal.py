@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from search import proposal, samplers
+from search import samplers
 from search.answer import answer, worth_repeating
 from search.errors import SpaceExhaustedError
 from search.job import DepthPlan
@@ -86,15 +86,28 @@ def test_all_replicates_of_all_subsets_end_the_study() -> None:
     assert len({(trial.subset, trial.seed) for trial in seen}) == len(seen) == 70
 
 
-def test_auto_repeats_near_the_end_only() -> None:
+def test_auto_repeats_at_the_end_those_that_may_be_the_best() -> None:
     chosen = plan(replicates="auto")
-    seen = tried(list(SPACE)[:20], noise=0.02, seed=5)
-    assert propose(chosen, seen, 20).origin == "uniform"
+    seen = tried(list(SPACE)[:12], noise=0.02, seed=5)
+    assert propose(chosen, seen, 20).origin == "uniform"  # too few to say what may be best
     late = propose(chosen, seen, 2)
     assert late.origin == "repeat"
     assert late.seed == 6
     best = sorted(seen, key=lambda trial: -(trial.score or 0))[:8]
     assert late.subset in {trial.subset for trial in best}
+
+
+def test_auto_repeats_earlier_where_new_subsets_promise_less() -> None:
+    """The best are tried, and noise hides which of them leads: the new one is among the worst."""
+    best_first = sorted(SPACE, key=truth, reverse=True)
+    seen = tried(best_first[:25], noise=0.01, seed=5)
+    judge, worst, left = plan(replicates="auto").judge, best_first[-1], best_first[25:-1]
+    again = worth_repeating(judge, seen, instead=worst)
+    assert again in best_first[:8]
+    sure = [t for seed in range(40) for t in tried(best_first[:25], noise=0.01, seed=seed)]
+    assert worth_repeating(judge, sure) is None  # the answer is clear
+    unsure = tried([*left, worst], noise=0.001, seed=5) + tried(best_first[18:25], 0.001, 5)
+    assert worth_repeating(judge, unsure, instead=best_first[0]) is None  # new ground
 
 
 def test_auto_goes_on_with_new_subsets_when_the_leader_is_clear() -> None:
@@ -196,7 +209,3 @@ def test_repeats_that_run_already_count() -> None:
             seen.append(Observation(found.subset, "running", None, found.seed))
     assert len(set(repeated)) > 1
     assert len({(trial.subset, trial.seed) for trial in seen}) == len(seen)
-
-
-def test_the_reserve_is_a_small_share() -> None:
-    assert 0.1 <= proposal.RESERVE <= 0.3

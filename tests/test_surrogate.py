@@ -15,10 +15,11 @@ from search.samplers import Observation
 from search.samplers.gp import GPSampler, improvement
 from search.space import LayerSpace
 from search.subsets import Subset
-from search.surrogate import Surrogate, Trials, transfer
+from search.surrogate import Posterior, Surrogate, Trials, transfer
 from search.surrogate.covariance import COMPONENTS, between, within
 from search.surrogate.features import Encoder
-from search.surrogate.process import Amplitudes, Prior, Regression, learn
+from search.surrogate.learning import LEVEL, Prior, Sample, learn
+from search.surrogate.process import Regression, Vector
 
 SPACE = LayerSpace(12, 5, 3, "free")
 
@@ -94,25 +95,76 @@ def test_predictions_equal_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(1 - explained, deviation**2, atol=1e-3)
 
 
+def nelder_mead(loss: Callable[[Vector], float], start: Sequence[float]) -> float:
+    """The lowest loss that a search without gradients finds."""
+    options = {"maxiter": 4000, "maxfev": 4000}
+    best = optimize.minimize(loss, start, method="Nelder-Mead", tol=1e-9, options=options)
+    return float(best.fun)
+
+
+def density(total: np.ndarray, scores: np.ndarray, logs: Vector, log_noise: float) -> float:
+    """Negative logarithm of the posterior density but for what groups add."""
+    far = logs + 0.7
+    far = far - far.mean()
+    prior = 0.5 * far @ far + 0.5 * ((log_noise - np.log(0.25)) / 0.4) ** 2
+    noisy = total + (np.exp(2 * log_noise) + 1e-6) * np.eye(len(scores))
+    _, logdet = np.linalg.slogdet(noisy)
+    return float(0.5 * scores @ np.linalg.solve(noisy, scores) + 0.5 * logdet + prior)
+
+
 def test_the_learned_amplitudes_are_the_most_probable_ones() -> None:
     """No other amplitudes that a search without gradients finds are more probable."""
     trials = Trials.of(observed(30), SPACE)
     rows = Surrogate(SPACE).rows(trials.subsets)
     parts = between(rows, rows)[:2]
     scores = (trials.means - trials.means.mean()) / trials.means.std()
-    found = learn(parts, scores, trials.counts, 0.0, Prior((-0.7, -0.7)))
+    found = learn(Sample(parts, scores, trials.counts, 0.0, (30,)), Prior((-0.7, -0.7)))
 
-    def loss(logs: Sequence[float]) -> float:
-        total = Amplitudes(np.exp(2 * np.array(logs[:2])), 0.0, 0.0).mix(parts).astype(np.float64)
-        total[np.diag_indices(30)] += np.exp(2 * logs[2]) + 1e-6
-        far = np.array(logs[:2]) + 0.7
-        far -= far.mean()
-        prior = 0.5 * far @ far + 0.5 * ((logs[2] - np.log(0.25)) / 0.4) ** 2
-        _, logdet = np.linalg.slogdet(total)
-        return float(0.5 * scores @ np.linalg.solve(total, scores) + 0.5 * logdet + prior)
+    def loss(at: Vector) -> float:
+        total = np.tensordot(np.exp(2 * at[:2]), parts, 1) + LEVEL
+        return density(total, scores, at[:2], at[2])
 
-    best = optimize.minimize(loss, [-0.5, -0.5, -1.5], method="Nelder-Mead", tol=1e-9)
-    assert found.loss == pytest.approx(best.fun, abs=0.01)
+    assert found.loss == pytest.approx(nelder_mead(loss, [-0.5, -0.5, -1.5]), abs=0.01)
+
+
+def test_what_depths_have_in_common_is_the_most_probable_too() -> None:
+    """One other depth: a scale of its own, and a part in common of each component."""
+    shallow = LayerSpace(12, 3, 3, "free")
+    here = Trials.of(observed(15, noise=0.003), SPACE)
+    there = Trials.of(
+        observed(25, lambda s: additive(s) + 0.01 * (11 in s), space=shallow), shallow
+    )
+    rows = [Surrogate(space).rows(one.subsets) for space, one in ((shallow, there), (SPACE, here))]
+    parts = [part[:2] for part in (between(rows[0], rows[0]), between(rows[1], rows[1]))]
+    mixed = between(rows[0], rows[1])[:2]
+    stack = [
+        np.block([[parts[0][i], mixed[i]], [mixed[i].T, parts[1][i]]]).astype(np.float64)
+        for i in (0, 1)
+    ]
+    scores = np.concatenate([there.means - there.means.mean(), here.means - here.means.mean()])
+    scores /= scores.std()
+    sample = Sample(stack, scores, np.ones(40), 0.0, (25, 15))  # type: ignore[arg-type]
+    found = learn(sample, Prior((-0.7, -0.7)))
+    apart = learn(sample, Prior((-0.7, -0.7)), kin=False)
+    first = np.arange(40) < 25
+    same = np.equal.outer(first, first)
+
+    def loss(at: Vector) -> float:
+        at = np.clip(at, [-6, -6, -4, -1, 0.001, 0.001], [1.5, 1.5, 1, 1, 0.99, 0.99])
+        scale = np.where(first, np.exp(at[3]), 1.0)
+        total = sum(
+            np.exp(2 * at[i]) * stack[i] * np.where(same, 1.0, at[4 + i]) * np.outer(scale, scale)
+            for i in (0, 1)
+        )
+        return density(total + LEVEL * same, scores, at[:2], at[2]) + 0.5 * (at[3] / 0.3) ** 2
+
+    best = min(nelder_mead(loss, [-0.5, -0.5, -1.5, 0.0, *kin]) for kin in ((0.5, 0.5), (0.9, 0.9)))
+    assert found.loss < best + 0.02
+    logs = (np.log(found.variances) / 2, [np.log(found.noise) / 2], np.log(found.scales[:1]))
+    assert found.loss == pytest.approx(loss(np.concatenate([*logs, found.kinship[0]])), abs=1e-6)
+    assert found.loss < apart.loss - 3  # they do share effects
+    assert (apart.kinship[0] == 0).all()
+    assert (found.kinship[-1] == 1).all()
 
 
 def test_it_learns_an_additive_landscape() -> None:
@@ -140,6 +192,22 @@ def test_running_trials_leave_means_and_take_uncertainty() -> None:
     (same,), (less,) = waiting.predict(rows)
     assert same == pytest.approx(mean, abs=1e-6)
     assert less < 0.8 * deviation
+
+
+def test_imagined_ends_of_running_trials_are_what_scoring_them_would_say() -> None:
+    rng = np.random.default_rng(1)
+    points, others, scores = rng.normal(size=(12, 2)), rng.normal(size=(5, 2)), rng.normal(size=10)
+    kernel, noise = RBF(1.0), np.full(12, 0.04)
+    covariance = kernel(others, points).astype(np.float32)
+    waiting = Regression.on(kernel(points).astype(np.float32), scores, noise)
+    draws = np.array([0.7, -1.2], dtype=np.float32)
+    imagined = waiting.mean(covariance) + draws @ waiting.explained(covariance)[10:]
+    ends = (
+        waiting.mean(kernel(points[10:], points).astype(np.float32))
+        + waiting.lower[10:, 10:] @ draws
+    )
+    known = Regression.on(kernel(points).astype(np.float32), np.append(scores, ends), noise)
+    np.testing.assert_allclose(imagined, known.mean(covariance), atol=1e-4)
 
 
 def test_seeds_of_a_subset_are_pooled() -> None:
@@ -233,37 +301,69 @@ def test_the_first_trial_is_what_the_hints_favour() -> None:
 # other depths
 
 
+SHALLOW = LayerSpace(12, 3, 3, "free")
+
+
+def correlation(posterior: Posterior | None, truth: Callable[[Subset], float] = additive) -> float:
+    """Of the posterior mean with the truth, over the space."""
+    assert posterior is not None
+    mean, _ = posterior.predict(posterior.surrogate.everything)
+    return float(np.corrcoef(mean, [truth(subset) for subset in SPACE])[0, 1])
+
+
 def test_other_depths_tell_of_layers() -> None:
-    shallow = LayerSpace(12, 3, 3, "free")
-    others = observed(50, space=shallow)
-    (found,) = transfer.hints([*others, *observed(5)], Encoder(SPACE))
-    guessed, truth = found(list(SPACE)), [additive(subset) for subset in SPACE]
-    assert np.corrcoef(guessed, truth)[0, 1] > 0.9
-    assert abs(guessed.mean()) < 0.05
-    assert guessed.std() == pytest.approx(1, abs=0.05)
+    others, history = observed(50, space=SHALLOW), observed(10)
+    told = Surrogate(SPACE, transfer=True).fit([*others, *history])
+    alone = Surrogate(SPACE).fit(history)
+    assert told is not None
+    assert told.hinted
+    assert 1 - correlation(told) < 0.5 * (1 - correlation(alone))
+
+
+def test_before_its_first_trial_a_depth_trusts_the_others() -> None:
+    others = observed(50, space=SHALLOW)
+    surrogate = Surrogate(SPACE, transfer=True)
+    assert surrogate.fit(others) is None
+    assert correlation(surrogate.fit(others, trusting=True)) > 0.9
+    first = GPSampler(SPACE, transfer=True).next_subset(others)
+    assert sum(additive(subset) > additive(first) for subset in SPACE) < 0.05 * SPACE.count
+
+
+def test_other_depths_that_mislead_are_left_out() -> None:
+    others, history = observed(50, noise, space=SHALLOW), observed(20)
+    told = Surrogate(SPACE, transfer=True).fit([*others, *history])
+    alone = Surrogate(SPACE).fit(history)
+    assert told is not None
+    assert alone is not None
+    assert not told.hinted
+    for ours, theirs in zip(
+        told.predict(told.surrogate.everything),
+        alone.predict(alone.surrogate.everything),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_only_a_sampler_that_is_told_to_listens_to_other_depths() -> None:
-    others = observed(50, space=LayerSpace(12, 3, 3, "free"))
-    history = observed(12)
+    history = [*observed(50, space=SHALLOW), *observed(12)]
     told, deaf = (Surrogate(SPACE, transfer=choice) for choice in (True, False))
-    assert len(told.informed([*others, *history]).hints) == 1
-    assert deaf.informed([*others, *history]) is deaf
-    assert told.informed(history) is told
+    assert len(told.relatives(history)) == 1
+    assert deaf.relatives(history) == []
+    assert told.relatives(observed(12)) == []
 
 
-def test_a_few_trials_of_another_depth_are_no_hint() -> None:
-    few = observed(transfer.LEAST - 1, space=LayerSpace(12, 3, 3, "free"))
-    assert transfer.hints(few, Encoder(SPACE)) == []
+def test_a_few_trials_of_another_depth_say_nothing() -> None:
+    few = observed(transfer.LEAST - 1, space=SHALLOW)
+    assert transfer.relatives(few, SPACE) == []
     flat = [Observation((0, layer), "complete", 0.7) for layer in range(1, 12)]
-    assert transfer.hints(flat, Encoder(SPACE)) == []
+    assert transfer.relatives(flat, SPACE) == []
 
 
 def test_other_depths_may_hold_anything() -> None:
     """Hand-picked subsets, the whole base, and what never was one."""
     history = [Observation(tuple(range(d)), "complete", 0.1 * d) for d in range(1, 13)]
     history += [Observation((), "failed"), Observation((0, 40), "complete", 0.5)]
-    history += observed(20, space=LayerSpace(12, 3, 3, "free"))
+    history += observed(20, space=SHALLOW)
     proposed = GPSampler(SPACE, transfer=True).next_subset(history)
     assert proposed in SPACE
 

@@ -14,6 +14,7 @@ from search.samplers._base import Observation, SubsetSampler, several_unseen, un
 from search.space import LayerSpace
 from search.subsets import Subset
 from search.surrogate import Posterior, Surrogate
+from search.surrogate.covariance import Rows
 from search.surrogate.model import WHOLE, Hint
 from search.surrogate.process import Vector
 
@@ -23,6 +24,7 @@ _HINTED = 3  # of so many startup trials one is what the hints favour: the other
 _WITH_HINTS = 0.8  # share of the startup after which hints that are borne out may lead
 _POOL = 2000  # untried subsets that a climb starts from, in a space too large to score whole
 _CLIMBERS = 8
+_WAYS = 16  # in which running trials are imagined to end
 _ROUNDS = 6
 
 
@@ -65,35 +67,40 @@ class GPSampler(SubsetSampler):
         """The untried subset with the largest expected improvement."""
         fallback = unseen(self.space, history, rng)
         tried = {trial.subset for trial in history if trial.subset in self.space}
-        surrogate = self.surrogate.informed(history)
+        knows = bool(self.surrogate.hints or self.surrogate.relatives(history))
         full = enough = self.startup
-        if surrogate.hints:
+        if knows:
             # borne out, they may lead soon; if not, what they favoured is no part of the startup
             enough = math.ceil(_WITH_HINTS * self.startup)
             full = self.startup * _HINTED // (_HINTED - 1)
-        posterior = surrogate.fit(history) if len(tried) >= enough else None
+        posterior = self.surrogate.fit(history) if len(tried) >= enough else None
         if posterior is not None and len(posterior.trials) >= _LEAST:
             if posterior.hinted or len(tried) >= full:
                 return self._best(posterior, history, tried, rng)
             return self._far(history, tried, rng)
-        if surrogate.hints and len(tried) % _HINTED == 0:
-            return self._hinted(surrogate, history, tried, rng)
+        if knows and len(tried) % _HINTED == 0:
+            return self._hinted(history, tried, rng)
         return self._far(history, tried, rng) if tried else fallback
 
     def _hinted(
-        self,
-        surrogate: Surrogate,
-        history: Sequence[Observation],
-        tried: set[Subset],
-        rng: random.Random,
+        self, history: Sequence[Observation], tried: set[Subset], rng: random.Random
     ) -> Subset:
-        """The untried subset that the hints favour most."""
+        """The untried subset of which hints and other depths expect most."""
+        posterior = self.surrogate.fit(history, trusting=True)
+
+        def expected(rows: Rows) -> Vector:
+            total = rows.hints.sum(axis=1).astype(np.float64)
+            if posterior is not None and posterior.hinted:
+                mean, _ = posterior.predict(rows)
+                total += (mean - mean.mean()) / max(float(mean.std()), 1e-9)
+            return np.asarray(total)
+
         if self.space.count <= WHOLE:
-            favoured = surrogate.everything.hints.sum(axis=1)
-            favoured[[self.space.rank(subset) for subset in tried]] = -np.inf
-            return self.space.unrank(int(favoured.argmax()))
+            found = expected(self.surrogate.everything)
+            found[[self.space.rank(subset) for subset in tried]] = -np.inf
+            return self.space.unrank(int(found.argmax()))
         pool = several_unseen(self.space, history, rng, _POOL)
-        return pool[int(surrogate.rows(pool).hints.sum(axis=1).argmax())]
+        return pool[int(expected(self.surrogate.rows(pool)).argmax())]
 
     def _far(
         self, history: Sequence[Observation], tried: set[Subset], rng: random.Random
@@ -111,21 +118,31 @@ class GPSampler(SubsetSampler):
         tried: set[Subset],
         rng: random.Random,
     ) -> Subset:
-        """The untried subset with the largest expected improvement."""
-        target = float(posterior.tried()[0].max())
+        """The untried subset with the largest expected improvement, however what runs may end."""
+        pending = len(posterior.trials.pending)
+        draws = np.zeros((1, 0))
+        if pending:
+            half = np.random.default_rng(0).standard_normal((_WAYS // 2, pending))
+            draws = np.concatenate([half, -half])
+        targets = posterior.imagine(posterior.begun, draws)[0].max(axis=1)
+
+        def gain(rows: Rows) -> Vector:
+            means, deviation = posterior.imagine(rows, draws)
+            gains = improvement(means, deviation, targets[:, None])
+            return np.asarray(gains.mean(axis=0))
+
         if self.space.count <= WHOLE:
-            gains = improvement(*posterior.predict(posterior.surrogate.everything), target)
+            gains = gain(self.surrogate.everything)
             gains[[self.space.rank(subset) for subset in tried]] = -np.inf
             return self.space.unrank(int(gains.argmax()))
-
-        def gain(subsets: Sequence[Subset]) -> Vector:
-            return improvement(*posterior.predict(posterior.surrogate.rows(subsets)), target)
 
         means = posterior.tried()[0]
         leaders = [posterior.trials.subsets[i] for i in np.argsort(-means)[:_CLIMBERS]]
         pool = set(several_unseen(self.space, history, rng, _POOL))
         pool |= {near for subset in leaders for near in self.space.neighbours(subset)}
-        return self._climb(sorted(pool - tried), tried, gain)
+        return self._climb(
+            sorted(pool - tried), tried, lambda subsets: gain(self.surrogate.rows(subsets))
+        )
 
     def _climb(
         self, pool: list[Subset], tried: set[Subset], gain: Callable[[Sequence[Subset]], Vector]
@@ -144,7 +161,7 @@ class GPSampler(SubsetSampler):
         return min(known, key=lambda subset: (-known[subset], subset))
 
 
-def improvement(mean: Vector, deviation: Vector, target: float) -> Vector:
+def improvement(mean: Vector, deviation: Vector, target: float | Vector) -> Vector:
     """Expected improvement over `target` (Mockus 1978, in the form of Jones et al. 1998)."""
     above = (mean - target) / deviation
     density = np.exp(-(above**2) / 2) / math.sqrt(2 * math.pi)

@@ -36,27 +36,33 @@ class Rows:
         """Number of subsets."""
         return len(self.features)
 
+    @property
+    def depth(self) -> int:
+        """Number of kept layers, the same in each."""
+        return int(self.features.kept[:1].sum())
+
     def take(self, rows: NDArray[np.intp]) -> "Rows":
         """Some of the subsets."""
         return Rows(self.features.take(rows), self.hints[rows])
 
 
 def between(these: Rows, those: Rows) -> list[Array]:
-    """Each component between every two subsets, (n, m) each; one more for every hint."""
+    """Each component between every two subsets, (n, m) each; one more for every hint.
+
+    Layers at positions and what is left mean nothing across depths: there they are 0, as hints are.
+    """
     a, b = these.features, those.features
     layers, smooth = a.layers @ b.layers.T, a.smooth @ b.smooth.T
-    depth = a.kept[:1].sum()
-    differ = depth - a.kept @ b.kept.T
-    return [
-        layers,
-        smooth,
-        a.order @ b.order.T,
-        a.shape @ b.shape.T,
-        layers**2,
-        smooth**2,
-        np.exp(-differ / max(1.0, _LOCAL * depth), dtype=np.float32),
-        *(np.outer(these.hints[:, i], those.hints[:, i]) for i in range(these.hints.shape[1])),
-    ]
+    shape, hints = a.shape @ b.shape.T, range(these.hints.shape[1])
+    if these.depth != those.depth:
+        nothing = np.zeros_like(layers)
+        shared = [layers, smooth, nothing, shape, layers**2, smooth**2, nothing]
+        return [*shared, *(nothing for _ in hints)]
+    order = a.order @ b.order.T
+    differ = these.depth - a.kept @ b.kept.T
+    local = np.exp(-differ / max(1.0, _LOCAL * these.depth), dtype=np.float32)
+    told = (np.outer(these.hints[:, i], those.hints[:, i]) for i in hints)
+    return [layers, smooth, order, shape, layers**2, smooth**2, local, *told]
 
 
 def within(these: Rows) -> list[Array]:

@@ -119,7 +119,7 @@ class Encoder:
         space, number = self.space, len(subsets)
         kept = np.zeros((number, space.layers), dtype=np.float32)
         np.put_along_axis(kept, subsets.astype(np.intp), 1.0, axis=1)
-        order = self._root[subsets].reshape(number, -1)
+        order = self._root[subsets].reshape(number, space.depth * space.layers)
         return kept, kept, kept @ self._root, order, self._shape(subsets)
 
     def _shape(self, subsets: NDArray[np.int16]) -> Array:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,12 @@ from numpy.typing import NDArray
 from search.samplers import Observation
 from search.space import LayerSpace
 from search.subsets import Subset
-from search.surrogate import transfer
 from search.surrogate.covariance import COMPONENTS, Rows, between, within
 from search.surrogate.features import Array, Encoder
-from search.surrogate.process import Amplitudes, Prior, Regression, Vector, learn
+from search.surrogate.learning import Amplitudes
+from search.surrogate.process import Regression, Vector
+from search.surrogate.scored import learned
+from search.surrogate.transfer import Relative, relatives
 from search.surrogate.trials import Trials
 
 Hint = Callable[[Sequence[Subset]], Vector]
@@ -23,10 +24,6 @@ Hint = Callable[[Sequence[Subset]], Vector]
 WHOLE = 60_000
 """A space with at most so many members is kept in memory whole."""
 
-_PRIOR = tuple(math.log(scale) for scale in (0.5, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3))  # of COMPONENTS
-_HINT = math.log(0.4)
-_EVIDENCE = 2.0  # by how much a hint must raise the logarithm of the posterior density
-_LEARN_FROM = 250  # subsets that amplitudes are learned from: more change them little
 _REMEMBER = 1200  # subsets a posterior is conditioned on: a fit grows with their cube
 _CHUNK = 8192  # subsets predicted at once, to bound memory
 
@@ -48,14 +45,9 @@ class Surrogate:
         self.transfer = transfer
         self.encode = Encoder(space)
 
-    def informed(self, history: Sequence[Observation]) -> "Surrogate":
-        """This surrogate with the hints that other depths in `history` give, if it is to listen."""
-        found = transfer.hints(history, self.encode) if self.transfer else []
-        if not found:
-            return self
-        other = copy(self)
-        other.hints = (*self.hints, *found)
-        return other
+    def relatives(self, history: Sequence[Observation]) -> list[Relative]:
+        """The other depths in `history` that there is something to learn from, if it may."""
+        return relatives(history, self.space) if self.transfer else []
 
     @property
     def everything(self) -> Rows:
@@ -76,15 +68,19 @@ class Surrogate:
             columns[:, i] = np.nan_to_num(hint(subsets))
         return columns
 
-    def fit(self, history: Sequence[Observation]) -> "Posterior | None":
+    def fit(self, history: Sequence[Observation], *, trusting: bool = False) -> "Posterior | None":
         """What the trials in `history` say; None before the second scored subset.
 
-        Trials of other depths count only for what `informed` made of them.
+        Args:
+            history: trials; those of other depths count with `transfer` alone.
+            trusting: whether other depths are believed before the scores bear them out; then it is
+                None only if they say nothing, either.
         """
-        trials = Trials.of(history, self.space)
-        if len(trials) < 2:  # noqa: PLR2004 - a single score has no scale
+        trials = Trials.of(history, self.space).best(_REMEMBER)
+        found = self.relatives(history)
+        if len(trials) < 2 and not (trusting and found):  # noqa: PLR2004 - one score has no scale
             return None
-        return Posterior.of(self, trials.best(_REMEMBER))
+        return Posterior.of(self, trials, found, trusting=trusting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +98,34 @@ class Posterior:
     surrogate: Surrogate
     _amplitudes: Amplitudes
     _regression: Regression
-    _rows: Rows
+    _parts: tuple[Rows, ...]
     _centre: float
     _scale: float
 
     @classmethod
-    def of(cls, surrogate: Surrogate, trials: Trials) -> "Posterior":
+    def of(
+        cls, surrogate: Surrogate, trials: Trials, others: Sequence[Relative], *, trusting: bool
+    ) -> "Posterior":
         """Learn the amplitudes and condition on the trials."""
-        centre = float(trials.means.mean())
-        scale = max(float(trials.means.std()), 1e-9)
-        scores = (trials.means - centre) / scale
         rows = surrogate.rows([*trials.subsets, *trials.pending])
-        some = np.unique(np.linspace(0, len(trials) - 1, _LEARN_FROM).astype(np.intp))
-        part = rows.take(some)
-        amplitudes = _learn(
-            between(part, part),
-            scores[some],
-            trials.counts[some],
-            float(trials.squares[some].sum()) / scale**2,
+        own = rows.take(np.arange(len(trials)))
+        scored, amplitudes = learned(own, trials, others, trusting=trusting)
+        parts = (*scored.parts[:-1], rows)
+        depths = range(len(parts))
+        covariance = np.block(
+            [[amplitudes.mix(between(parts[a], parts[b]), a, b) for b in depths] for a in depths]
         )
-        noise = amplitudes.noise / np.append(trials.counts, np.ones(len(trials.pending)))
-        covariance = amplitudes.mix(between(rows, rows))
-        regression = Regression.on(covariance, scores, noise)
-        seed_noise = math.sqrt(amplitudes.noise) * scale
-        return cls(trials, seed_noise, surrogate, amplitudes, regression, rows, centre, scale)
+        noise = amplitudes.noise / np.append(scored.counts, np.ones(len(trials.pending)))
+        regression = Regression.on(covariance, scored.scores, noise)
+        seed_noise = math.sqrt(amplitudes.noise) * scored.scale
+        numbers = (scored.centre, scored.scale)
+        return cls(trials, seed_noise, surrogate, amplitudes, regression, parts, *numbers)
 
     @property
     def hinted(self) -> bool:
         """Whether the scores bear a hint out."""
-        return any(weight > 0 and name not in COMPONENTS for name, weight in self.weights().items())
+        told = any(weight > 0 and name not in COMPONENTS for name, weight in self.weights().items())
+        return told or len(self._parts) > 1
 
     def predict(self, rows: Rows) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the true scores of encoded subsets, (k,) each.
@@ -138,22 +133,37 @@ class Posterior:
         Trials that are running count as if they had scored what is expected of them, so that
         little is left to learn from their neighbours.
         """
+        mean, deviation = self.imagine(rows, np.zeros((1, len(self.trials.pending))))
+        return mean[0], deviation
+
+    def imagine(self, rows: Rows, draws: Vector) -> tuple[Vector, Vector]:
+        """What would be known of encoded subsets if running trials ended in this way or that.
+
+        Args:
+            rows: k encoded subsets.
+            draws: (s, pending), standard normal numbers that stand for s ways to end.
+
+        Returns:
+            Mean (s, k) of the true scores in each case, and standard deviation (k,) in all.
+        """
+        pending = self._regression.lower.shape[0] - len(self.trials.pending)
         means, deviations = [], []
         for start in range(0, len(rows), _CHUNK):
             part = rows.take(np.arange(start, min(start + _CHUNK, len(rows))))
-            covariance = self._amplitudes.mix(between(part, self._rows))
+            covariance = self._covariance(part)
             own = self._amplitudes.mix(within(part))
-            explained = (self._regression.explained(covariance) ** 2).sum(axis=0)
-            means.append(self._regression.mean(covariance))
-            deviations.append(np.sqrt(np.maximum(own - explained, 1e-10)))
-        mean = np.concatenate(means).astype(np.float64)
+            explained = self._regression.explained(covariance)
+            shifts = draws.astype(np.float32) @ explained[pending:]
+            means.append(self._regression.mean(covariance) + shifts)
+            deviations.append(np.sqrt(np.maximum(own - (explained**2).sum(axis=0), 1e-10)))
+        mean = np.concatenate(means, axis=1).astype(np.float64)
         deviation = np.concatenate(deviations).astype(np.float64)
         return mean * self._scale + self._centre, deviation * self._scale
 
     def joint(self, subsets: Sequence[Subset]) -> tuple[Vector, NDArray[np.float64]]:
         """Mean (k,) and covariance (k, k) of the true scores of `subsets`."""
         rows = self.surrogate.rows(subsets)
-        covariance = self._amplitudes.mix(between(rows, self._rows))
+        covariance = self._covariance(rows)
         explained = self._regression.explained(covariance).astype(np.float64)
         prior = self._amplitudes.mix(between(rows, rows)).astype(np.float64)
         mean = self._regression.mean(covariance).astype(np.float64)
@@ -162,27 +172,24 @@ class Posterior:
 
     def tried(self) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the true scores of `trials.subsets`."""
-        return self.predict(self._rows.take(np.arange(len(self.trials))))
+        return self.predict(self.begun.take(np.arange(len(self.trials))))
+
+    @property
+    def begun(self) -> Rows:
+        """The scored subsets, and those of the running trials after them, encoded."""
+        return self._parts[-1]
+
+    def _covariance(self, rows: Rows) -> Array:
+        """(k, m), of encoded subsets with everything conditioned on."""
+        last = len(self._parts) - 1
+        blocks = [
+            self._amplitudes.mix(between(rows, part), last, group)
+            for group, part in enumerate(self._parts)
+        ]
+        return blocks[0] if last == 0 else np.concatenate(blocks, axis=1)
 
     def weights(self) -> dict[str, float]:
         """Standard deviation of the score that each component explains, by name."""
         names = [*COMPONENTS, *(f"hint {i}" for i in range(1, len(self.surrogate.hints) + 1))]
         roots = np.sqrt(self._amplitudes.variances) * self._scale
         return dict(zip(names, roots.tolist(), strict=True))
-
-
-def _learn(
-    components: Sequence[Array], scores: Vector, counts: Vector, squares: float
-) -> Amplitudes:
-    """The amplitudes; a hint gets one above 0 only if the scores are likelier with it."""
-    kept = list(range(len(COMPONENTS)))
-    found = learn(components[: len(kept)], scores, counts, squares, Prior(_PRIOR))
-    for hint in range(len(COMPONENTS), len(components)):
-        chosen = [*kept, hint]
-        prior = Prior((*_PRIOR, *[_HINT] * (len(chosen) - len(_PRIOR))))
-        other = learn([components[i] for i in chosen], scores, counts, squares, prior)
-        if other.loss < found.loss - _EVIDENCE:
-            kept, found = chosen, other
-    variances = np.zeros(len(components))
-    variances[kept] = found.variances
-    return Amplitudes(variances, found.noise, found.loss)

@@ -62,7 +62,10 @@ class Trials:
             return self
         order = np.argsort(-self.means, kind="stable")
         best, rest = order[: number // 2], np.sort(order[number // 2 :])
-        chosen = np.sort(np.concatenate([best, rest[-(number - len(best)) :]]))
+        return self.take(np.sort(np.concatenate([best, rest[-(number - len(best)) :]])))
+
+    def take(self, chosen: NDArray[np.intp]) -> "Trials":
+        """Some of the subsets, and all that is pending."""
         subsets = tuple(self.subsets[i] for i in chosen)
         numbers = (self.means[chosen], self.counts[chosen], self.squares[chosen])
         return Trials(subsets, *numbers, self.pending)

@@ -291,16 +291,15 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, help="SVG or PNG to draw")
     parser.add_argument("--json", type=Path, help="file for all values")
     options = parser.parse_args()
-    found = {
-        title: show(title, spread(work, options.processes, title))
-        for title, work in tasks(options).items()
-    }
+    found = {}
+    for title, work in tasks(options).items():
+        found[title] = show(title, spread(work, options.processes, title))
+        if options.curves:
+            draw(found, options.curves)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     if "table" in options.part:
         show_fits()
-    if options.curves:
-        draw(found, options.curves)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

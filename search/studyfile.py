@@ -45,7 +45,7 @@ class StudyOptions(evaluators.Options):
     attempts: Count = 3
     """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
     replicates: Count | Literal["auto"] = 1
-    """Seeds each subset is tried with; "auto" repeats, near the end, those that may be the best."""
+    """Seeds each subset is tried with; "auto" repeats where that is worth more than a new one."""
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
 

@@ -68,14 +68,11 @@ class GPSampler(SubsetSampler):
         fallback = unseen(self.space, history, rng)
         tried = {trial.subset for trial in history if trial.subset in self.space}
         knows = bool(self.surrogate.hints or self.surrogate.relatives(history))
-        full = enough = self.startup
-        if knows:
-            # borne out, they may lead soon; if not, what they favoured is no part of the startup
-            enough = math.ceil(_WITH_HINTS * self.startup)
-            full = self.startup * _HINTED // (_HINTED - 1)
+        # what is borne out may lead sooner
+        enough = math.ceil(_WITH_HINTS * self.startup) if knows else self.startup
         posterior = self.surrogate.fit(history) if len(tried) >= enough else None
         if posterior is not None and len(posterior.trials) >= _LEAST:
-            if posterior.hinted or len(tried) >= full:
+            if posterior.hinted or len(tried) >= self.startup:
                 return self._best(posterior, history, tried, rng)
             return self._far(history, tried, rng)
         if knows and len(tried) % _HINTED == 0:

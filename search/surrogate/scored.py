@@ -16,7 +16,7 @@ from search.surrogate.trials import Trials
 _PRIOR = tuple(math.log(scale) for scale in (0.5, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3))  # of COMPONENTS
 _HINT = math.log(0.4)
 _EVIDENCE = 2.0  # by how much a hint must raise the logarithm of the posterior density
-_KINSHIPS = 3  # of what another depth may share, so much matters: layers, neighbours, shape
+_KINSHIPS = 4  # of what another depth may share, so much matters: layers, neighbours, pairs, shape
 _TRUST = 0.7  # what other depths have in common with this one while nothing is known
 _LEARN_FROM = 250  # subsets that amplitudes are learned from: more change them little
 

@@ -38,6 +38,7 @@ from search.subsets import Subset, parse
 CONSOLE = Console(width=120)
 LAYERS = 22
 AT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+RIVALS = (*NAMES, *OPTUNA, "swap evolution")
 TABLE = Path(__file__).with_name("minilm.csv")
 SCREEN = Path(__file__).with_name("minilm_screen.csv")
 Curve = dict[int, float]
@@ -181,7 +182,7 @@ PARTS: dict[str, Callable[..., dict[str, Curve]]] = {
 
 def tasks(options: argparse.Namespace) -> dict[str, list[Task]]:
     """What to run, by title: a part, and its arguments for each seed."""
-    rivals = (*NAMES, *OPTUNA, "swap evolution")
+    rivals = tuple(options.samplers)
     found: dict[str, list[Task]] = {}
     seeds = range(options.seeds)
     if "search" in options.part:
@@ -286,6 +287,7 @@ def main() -> None:
     parser.add_argument("--depths", nargs="+", type=int, default=[4, 7, 13])
     parser.add_argument("--cadences", nargs="+", default=["free", "strict"])
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 16])
+    parser.add_argument("--samplers", nargs="+", default=list(RIVALS), choices=RIVALS)
     parser.add_argument("--seeds", type=int, default=24)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--curves", type=Path, help="SVG or PNG to draw")

@@ -68,11 +68,14 @@ class GPSampler(SubsetSampler):
         fallback = unseen(self.space, history, rng)
         tried = {trial.subset for trial in history if trial.subset in self.space}
         knows = bool(self.surrogate.hints or self.surrogate.relatives(history))
-        # what is borne out may lead sooner
-        enough = math.ceil(_WITH_HINTS * self.startup) if knows else self.startup
+        enough = full = self.startup
+        if knows:
+            enough = math.ceil(_WITH_HINTS * self.startup)  # what is borne out may lead sooner
+        if self.surrogate.hints:
+            full = self.startup * _HINTED // (_HINTED - 1)  # what a screen favours comes on top
         posterior = self.surrogate.fit(history) if len(tried) >= enough else None
         if posterior is not None and len(posterior.trials) >= _LEAST:
-            if posterior.hinted or len(tried) >= self.startup:
+            if posterior.hinted or len(tried) >= full:
                 return self._best(posterior, history, tried, rng)
             return self._far(history, tried, rng)
         if knows and len(tried) % _HINTED == 0:

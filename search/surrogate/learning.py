@@ -177,10 +177,10 @@ def _unpacked(at: Vector, parts: int, others: int) -> Amplitudes:
 def _loss(at: Amplitudes, sample: Sample, prior: Prior) -> tuple[float, Vector]:
     """Negative logarithm of the posterior density, and its gradient."""
     scores, noise = sample.scores, at.noise
-    mixed = at.variances[:, None, None] * sample.stack
+    stack = sample.stack
     if sample.others:
-        mixed *= sample.ties(at.scales, at.kinship)
-    total = mixed.sum(axis=0) + LEVEL * sample.same
+        stack = stack * sample.ties(at.scales, at.kinship)
+    total = np.tensordot(at.variances, stack, 1) + LEVEL * sample.same
     total[np.diag_indices(len(scores))] += noise / sample.counts + JITTER
     lower = linalg.cholesky(total, lower=True, check_finite=False)
     inverse = linalg.cho_solve((lower, True), np.eye(len(scores)), check_finite=False)
@@ -196,14 +196,15 @@ def _loss(at: Amplitudes, sample: Sample, prior: Prior) -> tuple[float, Vector]:
     scales_far = np.log(at.scales[:-1]) / _SCALES
     value += 0.5 * (far @ far + noise_far**2 + scales_far @ scales_far)
 
-    mixed *= rest
     of_noise = noise * (np.diag(rest) / sample.counts).sum() + repeats - sample.squares / noise
     slope = [
-        mixed.sum(axis=(1, 2)) + far / prior.spread,
+        at.variances * np.tensordot(stack, rest, 2) + far / prior.spread,
         [of_noise + noise_far / prior.noise_spread],
-        [mixed[:, own].sum() for own in sample.others] + scales_far / _SCALES,
     ]
-    for own, kinship in zip(sample.others, at.kinship, strict=False):
-        across = mixed[:, own][:, :, ~own].sum(axis=(1, 2))
-        slope.append(across / np.maximum(kinship, JITTER))
+    if sample.others:
+        felt = at.variances[:, None, None] * stack * rest
+        slope.append([felt[:, own].sum() for own in sample.others] + scales_far / _SCALES)
+        for own, kinship in zip(sample.others, at.kinship, strict=False):
+            across = felt[:, own][:, :, ~own].sum(axis=(1, 2))
+            slope.append(across / np.maximum(kinship, JITTER))
     return float(value), np.concatenate(slope)

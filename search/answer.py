@@ -22,7 +22,7 @@ SETTLED = 15
 PREFERENCE = 3.0
 """How much more a repeat must gain than a new subset, whose gain does not end with its one trial.
 
-Chosen with `benchmarks/regret.py` (`--part replicates`), where 1 leaves twice the regret at depth 4.
+Chosen with `benchmarks/regret.py --part replicates`, where 1 leaves twice the regret at depth 4.
 """
 
 _RIVALS = 16  # subsets that may be repeated: those with the best posterior means

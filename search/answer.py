@@ -40,6 +40,7 @@ class Answer:
         deviation: its posterior standard deviation; None while a single subset has a score.
         probability: that no other tried subset is truly better.
         trials: complete trials of it.
+        measured: mean of these.
     """
 
     subset: Subset
@@ -47,6 +48,7 @@ class Answer:
     deviation: float | None
     probability: float
     trials: int
+    measured: float
 
 
 def judge(space: LayerSpace, hints: Sequence[Hint] = (), *, transfer: bool = False) -> Surrogate:
@@ -62,7 +64,8 @@ def answer(surrogate: Surrogate, history: Sequence[Observation]) -> Answer | Non
         only = Trials.of(done, surrogate.space)
         if not len(only):
             return None
-        return Answer(only.subsets[0], float(only.means[0]), None, 1.0, int(only.counts[0]))
+        score = float(only.means[0])
+        return Answer(only.subsets[0], score, None, 1.0, int(only.counts[0]), score)
     rivals = _rivals(posterior)
     mean, covariance = posterior.joint([posterior.trials.subsets[i] for i in rivals])
     return Answer(
@@ -71,6 +74,7 @@ def answer(surrogate: Surrogate, history: Sequence[Observation]) -> Answer | Non
         deviation=float(np.sqrt(covariance[0, 0])),
         probability=_probability_of_first(mean, covariance),
         trials=int(posterior.trials.counts[rivals[0]]),
+        measured=float(posterior.trials.means[rivals[0]]),
     )
 
 

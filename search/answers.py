@@ -10,7 +10,6 @@ from search.answer import answer, judge
 from search.history import History
 from search.space import LayerSpace
 from search.studyfile import StudyFile
-from storage import screens
 from storage.studies import StudyRecord
 
 
@@ -48,8 +47,6 @@ def of_study(engine: Engine, study: StudyRecord, depths: Sequence[int]) -> list[
         history = History(engine, study.id, depth)
         trials = [*(history.of_other_depths() if listens else ()), *history.read()]
         if (best := answer(surrogate, trials)) is not None:
-            key = subsets.key(best.subset)
-            measured = screens.means(engine, study.id, depth)[key]
-            values = (best.mean, best.deviation, best.probability, best.trials, measured)
-            found.append(DepthAnswer(depth, key, *values))
+            values = (best.mean, best.deviation, best.probability, best.trials, best.measured)
+            found.append(DepthAnswer(depth, subsets.key(best.subset), *values))
     return found

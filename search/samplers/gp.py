@@ -96,9 +96,7 @@ class GPSampler(SubsetSampler):
             return np.asarray(total)
 
         if self.space.count <= WHOLE:
-            found = expected(self.surrogate.everything)
-            found[[self.space.rank(subset) for subset in tried]] = -np.inf
-            return self.space.unrank(int(found.argmax()))
+            return self._top_untried(expected, tried)
         pool = several_unseen(self.space, history, rng, _POOL)
         return pool[int(expected(self.surrogate.rows(pool)).argmax())]
 
@@ -132,9 +130,7 @@ class GPSampler(SubsetSampler):
             return np.asarray(gains.mean(axis=0))
 
         if self.space.count <= WHOLE:
-            gains = gain(self.surrogate.everything)
-            gains[[self.space.rank(subset) for subset in tried]] = -np.inf
-            return self.space.unrank(int(gains.argmax()))
+            return self._top_untried(gain, tried)
 
         means = posterior.tried()[0]
         leaders = [posterior.trials.subsets[i] for i in np.argsort(-means)[:_CLIMBERS]]
@@ -143,6 +139,12 @@ class GPSampler(SubsetSampler):
         return self._climb(
             sorted(pool - tried), tried, lambda subsets: gain(self.surrogate.rows(subsets))
         )
+
+    def _top_untried(self, value: Callable[[Rows], Vector], tried: set[Subset]) -> Subset:
+        """The untried member of the whole space with the largest value."""
+        values = value(self.surrogate.everything)
+        values[[self.space.rank(subset) for subset in tried]] = -np.inf
+        return self.space.unrank(int(values.argmax()))
 
     def _climb(
         self, pool: list[Subset], tried: set[Subset], gain: Callable[[Sequence[Subset]], Vector]

@@ -86,15 +86,6 @@ class Encoder:
         """All members, encoded."""
         return self(self.members)
 
-    def share(self) -> NDArray[np.float64]:
-        """(layers,), share of the members that keep each layer."""
-        return self._scales[0][0].astype(np.float64)
-
-    def maps(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(layers, layers) each, from what is kept to the blocks `layers` and `smooth`, by row."""
-        layers, smooth = (float(scale[0]) for _, scale in self._scales[:2])
-        return np.eye(self.space.layers) / layers, self._root.astype(np.float64) / smooth
-
     @cached_property
     def _scales(self) -> list[tuple[Array, Array]]:
         """Mean of each column of each block, and what its rows are divided by."""

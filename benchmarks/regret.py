@@ -11,9 +11,7 @@ import argparse
 import csv
 import itertools
 import json
-import math
 import random
-import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,11 +20,10 @@ from typing import Any
 
 import numpy as np
 import optuna
+from _curves import AT, Curve, draw, show
 from _landscapes import ROUGHNESS, Effects, Landscape
 from _rivals import AUTO, NAMES, OPTUNA, Automatic, Ours, Rival, make
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from search import screening
 from search.cli.screen import print_fits
@@ -35,13 +32,10 @@ from search.samplers.gp import GPSampler
 from search.space import LayerSpace
 from search.subsets import Subset, parse
 
-CONSOLE = Console(width=120)
 LAYERS = 22
-AT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 RIVALS = (*NAMES, *OPTUNA, "swap evolution")
 TABLE = Path(__file__).with_name("minilm.csv")
 SCREEN = Path(__file__).with_name("minilm_screen.csv")
-Curve = dict[int, float]
 Task = tuple[str, dict[str, Any]]
 
 
@@ -185,6 +179,7 @@ def tasks(options: argparse.Namespace) -> dict[str, list[Task]]:
     rivals = tuple(options.samplers)
     found: dict[str, list[Task]] = {}
     seeds = range(options.seeds)
+    many = range(max(40, options.seeds))  # what is compared differs by less than its noise
     if "search" in options.part:
         for depth, cadence, workers in itertools.product(
             options.depths, options.cadences, options.workers
@@ -195,12 +190,11 @@ def tasks(options: argparse.Namespace) -> dict[str, list[Task]]:
             given = {"depth": depth, "cadence": cadence, "workers": workers, "names": rivals}
             found[title] = [("search", {"seed": seed, **given}) for seed in seeds]
     if "transfer" in options.part:
-        found["depth 7, free: transfer"] = [("transfer", {"seed": seed}) for seed in seeds]
+        found["depth 7, free: transfer"] = [("transfer", {"seed": seed}) for seed in many]
     if "replicates" in options.part:
         for depth, cadence in ((4, "free"), (7, "strict")):
             found[f"depth {depth}, {cadence}, noise 0.008: replicates"] = [
-                ("replicates", {"seed": seed, "depth": depth, "cadence": cadence})
-                for seed in range(max(40, options.seeds))
+                ("replicates", {"seed": seed, "depth": depth, "cadence": cadence}) for seed in many
             ]
     if "table" in options.part:
         for depth in (2, 3, 4):
@@ -217,60 +211,6 @@ def call(task: Task) -> dict[str, Curve]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     part, given = task
     return PARTS[part](**given)
-
-
-def show(title: str, results: Sequence[dict[str, Curve]]) -> dict[str, dict[int, list[float]]]:
-    """Print mean and standard error by sampler; returns all values."""
-    values = {
-        name: {at: [result[name][at] for result in results] for at in results[0][name]}
-        for name in results[0]
-    }
-    columns = sorted({at for curve in values.values() for at in curve})
-    shown = [at for at in columns if at in (0, 20, 30, 50, 60, 100, 1000)]
-    table = Table(title=f"{title} (seeds: {len(results)})", title_justify="left")
-    table.add_column("")
-    for at in shown:
-        table.add_column(f"{at} trials" if at else "trials", justify="right")
-    for name, curve in values.items():
-        table.add_row(name, *(_cell(curve.get(at)) for at in shown))
-    CONSOLE.print(table)
-    if "auto" in values:
-        gains = [a - b for a, b in zip(values["one seed"][100], values["auto"][100], strict=True)]
-        mean, error = statistics.mean(gains), _error(gains)
-        CONSOLE.print(
-            f"auto is better by {mean:.4f}, 95 %: {mean - 1.96 * error:.4f} to "
-            f"{mean + 1.96 * error:.4f}\n"
-        )
-    return values
-
-
-def _cell(values: Sequence[float] | None) -> str:
-    return f"{statistics.mean(values):.4f} ± {_error(values):.4f}" if values else ""
-
-
-def _error(values: Sequence[float]) -> float:
-    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-
-
-def draw(found: dict[str, dict[str, dict[int, list[float]]]], path: Path) -> None:
-    """Draw the regret curves of the searches, one panel each."""
-    import matplotlib as mpl  # noqa: PLC0415 - only for curves
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    panels = {title: curves for title, curves in found.items() if "workers" in title}
-    if not panels:
-        return
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), squeeze=False)
-    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
-        for name, curve in curves.items():
-            means = [statistics.mean(curve[at]) for at in AT]
-            axis.plot(AT, means, label=name, linewidth=2 if name == "gp" else 1)
-        axis.set(title=title, xlabel="trials", ylabel="simple regret of the answer", yscale="log")
-    axes[0][-1].legend(fontsize=6)
-    figure.tight_layout()
-    figure.savefig(path)
 
 
 def spread(work: Iterable[Task], processes: int, title: str) -> list[dict[str, Curve]]:

@@ -19,10 +19,20 @@ from sqlalchemy import Engine, MetaData, select
 
 from storage import engine as engines
 from storage import setup
+from storage.studies import StudyRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 COMMAND = Path(sys.executable).with_name("layer-search")
+HOLDER = """
+import sys, time
+from storage import claims, owner, setup
+url, study = sys.argv[1], int(sys.argv[2])
+claims.claim(setup.open_store(url), study, 4, subset="0_1_2_3", seed=0, origin="uniform",
+             owner=owner.this_worker())
+print("held", flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,6 +119,20 @@ def engine(store_url: str, request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine = setup.open_store(store_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def holder(study: StudyRecord, store_url: str) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds 0_1_2_3 of the test's own `study`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, store_url, str(study.id)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
 
 
 @pytest.fixture(scope="session")

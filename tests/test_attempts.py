@@ -1,11 +1,8 @@
 """The history of a trial: every claim of it, and how that ended."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine
@@ -16,17 +13,11 @@ from storage.errors import ClaimTakenError, InputError
 from storage.results import Result, TaskResult
 from storage.studies import StudyRecord
 
+if TYPE_CHECKING:
+    import subprocess
+
 SCORED = Result(0.5, {"nano": TaskResult(0.5, {"q1": 0.25, "q2": 0.75})})
 FAILED = Result(None, error="the loss is NaN")
-HOLDER = """
-import sys, time
-from storage import claims, owner, setup
-url, study = sys.argv[1], int(sys.argv[2])
-claims.claim(setup.open_store(url), study, 4, subset="0_1_2_3", seed=0, origin="uniform",
-             owner=owner.this_worker())
-print("held", flush=True)
-time.sleep(60)
-"""
 
 
 def begin(engine: Engine, name: str = "s") -> StudyRecord:
@@ -135,13 +126,10 @@ def test_claim_that_is_no_longer_ours_cannot_be_given_back(
 
 
 def test_worker_whose_process_ended_has_died(
-    engine: Engine, study: StudyRecord, store_url: str
+    engine: Engine, study: StudyRecord, holder: "subprocess.Popen[str]"
 ) -> None:
-    words = [sys.executable, "-c", HOLDER, store_url, str(study.id)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        process.send_signal(signal.SIGKILL)
+    holder.kill()
+    holder.wait()
     assert release.release_dead(engine, study.id) == 1
     ((number, _, outcome, reason),) = history(engine)
     assert (number, outcome, reason) == (1, "died", "its process ended")

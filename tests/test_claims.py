@@ -3,14 +3,12 @@
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -26,19 +24,13 @@ from storage.lease import Lease
 from storage.results import Result, TaskResult
 from storage.studies import StudyRecord
 
+if TYPE_CHECKING:
+    import subprocess
+
 Dump = Callable[[Engine], dict[str, list[tuple[Any, ...]]]]
 SCORED = Result(0.5, {"nano": TaskResult(0.5, {"q1": 0.25, "q2": 0.75})}, {"cut": 1.5})
 OTHER = Result(0.75, {"nano": TaskResult(0.75, {"q1": 1.0, "q3": 0.5})})
 FAILED = Result(None, error="the loss is NaN")
-HOLDER = """
-import sys, time
-from storage import claims, owner, setup
-url, study = sys.argv[1], int(sys.argv[2])
-claims.claim(setup.open_store(url), study, 4, subset="0_1_2_3", seed=0, origin="uniform",
-             owner=owner.this_worker())
-print("held", flush=True)
-time.sleep(60)
-"""
 
 
 @pytest.fixture
@@ -455,20 +447,6 @@ def test_untold_are_those_not_marked(engine: Engine, take: Callable[..., Claim])
     assert [(one.subset, one.mean) for one in untold] == [("0_1_2_3", 0.5), ("0_1_2_4", None)]
     results.mark_told(engine, first.trial_id)
     assert [one.subset for one in results.untold(engine, third.study_id)] == ["0_1_2_4"]
-
-
-@pytest.fixture
-def holder(study: StudyRecord, store_url: str) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds 0_1_2_3."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, store_url, str(study.id)],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
 
 
 def test_trial_of_a_killed_process_is_released_and_no_other(

@@ -13,6 +13,8 @@ AT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 """Numbers of finished trials after which the answer is looked at."""
 Curve = dict[int, float]
 """Regret of the answer, or another figure, by number of trials."""
+_ABREAST = 4  # panels in a row
+_FLOOR = 5e-5  # a regret of 0 has no place on a logarithmic axis
 COMPARED = (
     (("auto", 100), ("one seed", 100)),
     (("kindred depth 4", 30), ("alone", 60)),
@@ -67,12 +69,22 @@ def draw(found: dict[str, dict[str, dict[int, list[float]]]], path: Path) -> Non
     panels = {title: curves for title, curves in found.items() if "workers" in title}
     if not panels:
         return
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), squeeze=False)
-    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
-        for name, curve in curves.items():
-            means = [statistics.mean(curve[at]) for at in AT]
-            axis.plot(AT, means, label=name, linewidth=2 if name == "gp" else 1)
-        axis.set(title=title, xlabel="trials", ylabel="simple regret of the answer", yscale="log")
-    axes[0][-1].legend(fontsize=6)
+    rows = math.ceil(len(panels) / _ABREAST)
+    size = (4.2 * min(len(panels), _ABREAST), 3.4 * rows)
+    figure, grid = plt.subplots(rows, min(len(panels), _ABREAST), figsize=size, squeeze=False)
+    for axis, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+        for number, (name, curve) in enumerate(curves.items()):
+            means = [max(statistics.mean(curve[at]), _FLOOR) for at in AT]
+            width = 2.2 if name.startswith("gp") and "priorities" not in name else 1.0
+            axis.plot(AT, means, label=name, linewidth=width, color=f"C{number}")
+        axis.set(title=title, xlabel="trials", yscale="log")
+    for left in grid[:, 0]:
+        left.set_ylabel("simple regret of the answer")
+    spare = list(grid.flat)[len(panels) :]
+    for axis in spare:
+        axis.axis("off")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    (spare[0] if spare else grid[0, -1]).legend(handles, labels, fontsize=8, loc="center")
     figure.tight_layout()
     figure.savefig(path)
+    plt.close(figure)

@@ -6,7 +6,7 @@ from search import subsets
 from search.samplers import Observation
 from storage import leaderboard, retry
 
-_OVER = ("complete", "failed")
+_OVER = "complete"  # what failed may be begun again
 
 
 class History:
@@ -36,8 +36,8 @@ class History:
             self._seen[row.id] = Observation(
                 subsets.parse(row.subset), row.state, row.mean, row.seed
             )
-        self._open -= {row.id for row in rows if row.state in _OVER}
-        self._open |= {row.id for row in rows if row.state not in _OVER}
+        self._open -= {row.id for row in rows if row.state == _OVER}
+        self._open |= {row.id for row in rows if row.state != _OVER}
         return list(self._seen.values())
 
     def of_other_depths(self) -> list[Observation]:

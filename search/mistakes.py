@@ -52,6 +52,8 @@ def _readable(error: ValidationError, record: type[BaseModel], prefix: str) -> s
         return f"unknown key {where}: allowed are {allowed or 'no keys'}"
     if first["type"] == "missing":
         return f"{where} is missing"
+    if first["type"] == "too_short":
+        return f"{where} needs at least one"
     problem = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
     problem = problem[0].lower() + problem[1:]
     return f"{where}: {problem}, not {json.dumps(first['input'], default=str)[:80]}"

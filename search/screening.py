@@ -25,7 +25,9 @@ LEAST = 5
 """Subsets with trials below which a correlation says nothing."""
 
 _FLUSH_SECONDS = 5.0
-_RESAMPLES = 2000
+_RESAMPLES, _FEWEST = 2000, 200
+_RANKED = 400_000  # subsets that are ranked for one interval: many subsets take fewer resamples
+_BATCH = 50  # resamples held in memory at once
 
 
 def screen(
@@ -82,6 +84,20 @@ def _next(walk: Iterator[evaluators.ScreenScore]) -> evaluators.ScreenScore | No
     """The next score of a walk; a signal ends it here, and never while scores are written."""
     with signals.let_through():
         return next(walk, None)
+
+
+def unfinished(engine: Engine, study_id: int, spaces: Sequence[LayerSpace]) -> list[str]:
+    """A line for each screen that has scored some of a space, but not all of it."""
+    lines = []
+    for space in spaces:
+        for weights, rows in screens.scores(engine, study_id, space.depth).items():
+            known = sum(subsets.parse(row.subset) in space for row in rows)
+            if known < space.count:
+                lines.append(
+                    f"depth {space.depth}, weights {weights}: screened {known} of {space.count} "
+                    "subsets, in the order of the layers; `layer-search screen` goes on"
+                )
+    return lines
 
 
 def hints(engine: Engine, study_id: int, depth: int) -> list[Hint]:
@@ -169,8 +185,9 @@ def _interval(
     trials: NDArray[np.float64],
 ) -> tuple[float, float]:
     """95 % percentile interval of the bootstrap, resampling subsets."""
+    resamples = min(_RESAMPLES, max(_FEWEST, _RANKED // len(trials)))
     found = stats.bootstrap(
         (guessed, trials), statistic, paired=True, vectorized=False, method="percentile",
-        n_resamples=_RESAMPLES, rng=np.random.default_rng(0),
+        n_resamples=resamples, batch=_BATCH, rng=np.random.default_rng(0),
     )  # fmt: skip
     return float(found.confidence_interval.low), float(found.confidence_interval.high)

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
 
 import evaluators
 from search import families, samplers, subsets
@@ -31,6 +38,14 @@ def _named(name: str) -> str:
     return name
 
 
+def _seeds(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        message = 'should be a number of seeds, 1 or more, or "auto"'
+        raise ValueError(message) from error
+
+
 class StudyOptions(evaluators.Options):
     """`[study]`: what is searched, and how long."""
 
@@ -44,7 +59,7 @@ class StudyOptions(evaluators.Options):
     """Seed of the sampler and of every fine-tune."""
     attempts: Count = 3
     """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
-    replicates: Count | Literal["auto"] = 1
+    replicates: Annotated[Count | Literal["auto"], WrapValidator(_seeds)] = 1
     """Seeds each subset is tried with; "auto" repeats where that is worth more than a new one."""
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""

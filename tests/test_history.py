@@ -90,9 +90,17 @@ def test_what_is_over_is_read_once_and_what_is_open_until_it_ends(
         ["0_9", "0_3", "0_5"],
         ["0_9", "0_5", "0_1"],
         ["0_9", "0_5", "0_1"],
-        ["0_9"],
-        [],
+        ["0_9", "0_5"],
+        ["0_5"],
     ]
+    mended = claims.take_over(engine, study.id, [2], owner="b", only=("0_5", 0))
+    assert mended is not None
+    results.finish(engine, mended, Result(0.5))
+    states[2] = ("complete", 0.5)
+    assert [(one.state, one.score) for one in history.read()] == states
+    asked.clear()
+    history.read()
+    assert asked == [[]]
     assert History(engine, study.id, 2).read() == history.read()
 
 

@@ -9,7 +9,9 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from evaluators._toy import base, words, world
+from search import answers
 from search.cli import export, quickstart
+from storage import setup, studies
 
 TEXTS = ("anchor", "positive", "negative", "text")
 
@@ -97,14 +99,14 @@ def test_the_main_job_from_nothing_to_an_export(
     with sqlite3.connect(folder / "layer-search.db") as connection:
         query = "SELECT depth, count(*) FROM leaderboard GROUP BY depth ORDER BY depth"
         assert connection.execute(query).fetchall() == [(4, 3), (7, 3)]
-        (best,) = connection.execute(
-            "SELECT subset FROM leaderboard WHERE depth = 4 AND rank = 1"
-        ).fetchone()
         (scored,) = connection.execute("SELECT count(*) FROM search_query_scores").fetchone()
     connection.close()
     assert scored == 6 * 3 * world.QUERIES
+    engine = setup.open_store(f"sqlite:///{folder}/layer-search.db")
+    (best,) = answers.of_study(engine, studies.find(engine, "quickstart"), [4])
+    engine.dispose()
     exported = folder / "models" / "base-L4H64-pruned"
-    assert f"**{best}**" in (exported / "README.md").read_text(encoding="utf-8")
+    assert f"**{best.subset}**" in (exported / "README.md").read_text(encoding="utf-8")
     model = SentenceTransformer(str(exported), device="cpu")
     assert model.encode(["the red boat"]).shape == (1, 64)
     train = folder / "train.jsonl"

@@ -411,8 +411,21 @@ def test_the_command_screens_shows_and_guides(toy: Path, tmp_path: Path, cli: Cl
     assert f"subsets screened now: {space.count}" in done.stderr
     said = json.loads(done.stdout)
     assert {row["subset"] for row in said["scores"]} == {key(subset) for subset in space}
+    assert said["subsets"] == {"2": space.count}
+    engine = setup.open_store(store)
+    first = min(row["subset"] for row in said["scores"])
+    with engine.begin() as connection:  # as if the walk had been cut short
+        connection.execute(
+            text("DELETE FROM search_screens WHERE subset = :first"), {"first": first}
+        )
+    (line,) = screening.unfinished(engine, 1, [space])
+    assert f"weights untrained: screened {space.count - 1} of {space.count} subsets" in line
+    shown = cli("screen", path, "--store", store, "--show")
+    assert f"screened {space.count - 1} of {space.count} subsets" in shown.stdout
     again = cli("screen", path, "--store", store)  # also shows what there is
-    assert "subsets screened now: 0" in again.stderr
+    assert "subsets screened now: 1" in again.stderr
+    assert screening.unfinished(engine, 1, [space]) == []
+    engine.dispose()
     assert "weights untrained" in again.stdout
     launched = cli("launch", path, "--store", store)
     assert launched.returncode == 0, launched.stderr

@@ -616,6 +616,13 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ('data = "some/triplets"\n', "", "evaluator.train.data is missing"),
         # wrong types
         ("depths = [4, 7, 13]", "depths = 4", "study.depths: should be a valid array, not 4"),
+        ("depths = [4, 7, 13]", "depths = []", "study.depths needs at least one"),
+        (
+            'replicates = "auto"',
+            'replicates = "always"',
+            'study.replicates: should be a number of seeds, 1 or more, or "auto", not "always"',
+        ),
+        ('replicates = "auto"', "replicates = 0", "study.replicates: should be a number of seeds"),
         ("depths = [4,", "depths = ['4',", 'study.depths.0: should be a valid integer, not "4"'),
         ("depths = [4,", "depths = [4.0,", "study.depths.0: should be a valid integer"),
         ("depths = [4,", "depths = [true,", "study.depths.0: should be a valid integer, not true"),

@@ -19,7 +19,7 @@ from search.surrogate import Posterior, Surrogate, Trials, transfer
 from search.surrogate.covariance import COMPONENTS, between, within
 from search.surrogate.features import Encoder
 from search.surrogate.learning import LEVEL, Prior, Sample, learn
-from search.surrogate.process import Regression, Vector
+from search.surrogate.process import Regression, Vector, factor
 
 SPACE = LayerSpace(12, 5, 3, "free")
 
@@ -320,6 +320,28 @@ def test_other_depths_tell_of_layers() -> None:
     assert 1 - correlation(told) < 0.5 * (1 - correlation(alone))
 
 
+@pytest.mark.parametrize("times", [0.1, 10])
+def test_another_depth_may_spread_its_scores_wider(times: float) -> None:
+    others = observed(50, lambda subset: times * additive(subset), noise=0.0, space=SHALLOW)
+    history = observed(10)
+    told = Surrogate(SPACE, transfer=True).fit([*others, *history])
+    assert told is not None
+    assert told.hinted
+    assert correlation(told) > correlation(Surrogate(SPACE).fit(history))
+    assert 0.3 < told.predict(told.surrogate.everything)[0].mean() < 0.4
+
+
+def test_many_other_depths_share_what_is_learned_from() -> None:
+    others = [
+        trial
+        for depth in (4, 6, 7)
+        for trial in observed(150, space=LayerSpace(12, depth, 3, "free"))
+    ]
+    sizes = [len(one.trials) for one in transfer.relatives(others, SPACE)]
+    assert sizes == [66] * 3
+    assert [len(one.trials) for one in transfer.relatives(others[:150], SPACE)] == [150]
+
+
 def test_before_its_first_trial_a_depth_trusts_the_others() -> None:
     others = observed(50, space=SHALLOW)
     surrogate = Surrogate(SPACE, transfer=True)
@@ -366,6 +388,43 @@ def test_other_depths_may_hold_anything() -> None:
     history += observed(20, space=SHALLOW)
     proposed = GPSampler(SPACE, transfer=True).next_subset(history)
     assert proposed in SPACE
+
+
+# extremes
+
+
+@pytest.mark.parametrize("seeds", [2, 40])
+def test_scores_that_seeds_do_not_change(seeds: int) -> None:
+    """Rounding in single precision is more than such a noise."""
+    once = observed(330, noise=0.0)
+    history = [
+        Observation(one.subset, "complete", one.score, n) for one in once for n in range(seeds)
+    ]
+    posterior = Surrogate(SPACE).fit(history)
+    assert posterior is not None
+    mean, covariance = posterior.joint(posterior.trials.subsets[:16])
+    assert mean == pytest.approx([one.score for one in once[:16]], abs=0.002)
+    assert (np.diag(covariance) > 0).all()
+    assert np.isfinite(np.sqrt(np.diag(covariance))).all()
+
+
+def test_noise_that_drowns_the_subsets_is_found_all_the_same() -> None:
+    rng = random.Random(0)
+    history = [
+        Observation(one.subset, "complete", 0.4 + rng.gauss(0, 0.05), seed)
+        for one in observed(20)
+        for seed in range(20)
+    ]
+    posterior = Surrogate(SPACE).fit(history)
+    assert posterior is not None
+    assert posterior.noise == pytest.approx(0.05, rel=0.15)
+
+
+def test_a_matrix_that_is_no_covariance_is_refused() -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        factor(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    lower = factor(np.ones((3, 3)))
+    np.testing.assert_allclose(lower @ lower.T, np.ones((3, 3)), atol=1e-4)
 
 
 # what is tried next

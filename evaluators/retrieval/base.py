@@ -44,7 +44,7 @@ def load(base: BaseOptions, folder: Path) -> Transformer:
                 document_length=base.document_length,
             )
     except Exception as error:  # the library raises whatever its parts raise
-        raise InputError(_explain(base.model, error)) from error
+        raise InputError(_explain(base.model, source, error)) from error
     longest = getattr(shell.config, "max_position_embeddings", None)
     if longest is not None and longest < max(base.query_length, base.document_length):
         message = f"base.query_length and base.document_length go to {longest} with {base.model}"
@@ -53,7 +53,7 @@ def load(base: BaseOptions, folder: Path) -> Transformer:
     return shell
 
 
-def _explain(model: str, error: Exception) -> str:
+def _explain(model: str, source: str, error: Exception) -> str:
     """One line on why `model` cannot be loaded."""
     text = str(error).strip()
     first = text.split("\n", 1)[0]
@@ -68,7 +68,7 @@ def _explain(model: str, error: Exception) -> str:
             "other formats can run code; load the model where you trust it, and save it again "
             "with save_pretrained"
         )
-    return f"cannot load base.model {model}: {first}"
+    return f"cannot load base.model {model}{data.whence(source)}: {first}"
 
 
 def _forget_code(shell: Transformer) -> None:

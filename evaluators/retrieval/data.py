@@ -42,6 +42,11 @@ def locate(source: str, folder: Path, key: str) -> str:
     return source
 
 
+def whence(source: str) -> str:
+    """What to add to an error about what was taken for a hub id."""
+    return "" if Path(source).exists() else " (there is no such folder, so the hub was asked)"
+
+
 def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Dataset:
     """Columns `anchor`, `positive`, `negative_1`, ... with one text each, in this order.
 
@@ -86,7 +91,7 @@ def _load_training(train: TrainOptions, source: str) -> Dataset:
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"evaluator.train: cannot load {train.data}, split {train.split!r} (a slice is written "
-            f"train[:2000]): {_first_line(error)}"
+            f"train[:2000]){whence(source)}: {_first_line(error)}"
         )
         raise InputError(message) from error
 
@@ -105,7 +110,7 @@ def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"{test.data} is not in NanoBEIR layout (configs corpus, queries, qrels; "
-            f"one split per task): {_first_line(error)}"
+            f"one split per task){whence(source)}: {_first_line(error)}"
         )
         raise InputError(message) from error
     if unknown := [task for task in test.tasks if task not in splits]:

@@ -19,18 +19,19 @@ def export(
     *,
     depth: Annotated[int, typer.Option(min=1, help="Number of layers kept.")],
     subset: Annotated[
-        str | None, typer.Option(help="This subset; the leader when left out.")
+        str | None, typer.Option(help="This subset; the study's answer when left out.")
     ] = None,
     folder: Folder = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
-    """Write the best subset of a depth as a model that stock libraries load.
+    """Write the answer of a depth as a model that stock libraries load.
 
-    The weights are the base's own, cut and not fine-tuned. The folder is named BASE-L7H384-pruned.
+    It is the subset that `layer-search answer` names. The weights are the base's own, cut and
+    not fine-tuned. The folder is named BASE-L7H384-pruned.
     """
     import evaluators
+    from search import answers, modelcard, subsets
     from search import job as jobs
-    from search import modelcard, subsets
     from search.errors import InputError
     from search.studyfile import StudyFile
     from storage import leaderboard, studies
@@ -39,10 +40,11 @@ def export(
         record = studies.find(engine, study)
         ranking = leaderboard.ranking(engine, study, depth)
         tasks = leaderboard.by_task(engine, study, depth)
-    if subset is None and not ranking:
+        best = [] if subset else answers.of_study(engine, record, [depth])
+    if not subset and not best:
         message = f"study {study!r} has no complete trial of depth {depth}: name one with --subset"
         raise InputError(message)
-    kept = subsets.parse(subset or ranking[0]["subset"])
+    kept = subsets.parse(subset or best[0].subset)
     if len(kept) != depth:
         message = f"--subset {subset} keeps {len(kept)} layers, not --depth {depth}"
         raise InputError(message)

@@ -65,7 +65,7 @@ def quickstart(
     """Search a toy base end to end: no data, no hub, a few minutes on two cores.
 
     Makes a 22-layer encoder and a small retrieval world, searches depths 4 and 7, prints the
-    leaderboards and exports the winners. Run it again to go on where it stopped.
+    leaderboards and exports the answers. Run it again to go on where it stopped.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # so small a model only waits for more threads
     from rich.progress import Progress

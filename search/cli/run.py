@@ -217,11 +217,16 @@ def _report(name: str, depths: "Collection[int]", engine: "Engine") -> None:
 
 
 def _announce(job: "Job") -> None:
+    from search import screening
+
     for depth, plan in job.plans.items():
         line = f"{job.study.name}/L{depth}: subsets in the space: {plan.space.count}"
         if plan.outside:
             line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
         errors.print(line, highlight=False)
+    spaces = [plan.space for plan in job.plans.values()]
+    for line in screening.unfinished(job.engine, job.study.id, spaces):
+        errors.print(f"{job.study.name}: {line}", highlight=False, soft_wrap=True)
 
 
 def _summarise(status: "Sequence[DepthStatus]") -> None:

@@ -23,6 +23,9 @@ EXAMPLES = {
     "answer": "Example: layer-search answer minilm",
 }
 _TOP = 10
+_STOPPED = (
+    "what was scored is stored: screen again to go on; a supernet that was in training starts over"
+)
 
 
 def screen(
@@ -44,6 +47,7 @@ def screen(
     The scores guide the sampler `gp`, by as much as they turn out to predict. Ctrl-C keeps what was
     scored; screening again goes on from there.
     """
+    from evaluators import Description
     from search import screening, studyfile
     from storage import screens, studies
 
@@ -55,16 +59,24 @@ def screen(
         found = screens.scores(engine, record.id)
         found = {kind: found[kind] for kind in found if weights in (None, kind)}
         fits = screening.fits(engine, record.id, file.study.depths)
+        fits = [fit for fit in fits if weights in (None, fit.weights)]
+        base = Description(record.base, record.layers, record.period)
+        spaces = [file.layer_space(depth, base) for depth in file.study.depths]
+        missing = screening.unfinished(engine, record.id, spaces)
     if as_json:
         scores = [{"weights": kind, **asdict(row)} for kind in found for row in found[kind]]
-        print_json({"scores": scores, "fits": [asdict(fit) for fit in fits]})
+        sizes = {space.depth: space.count for space in spaces}
+        print_json({"subsets": sizes, "scores": scores, "fits": [asdict(fit) for fit in fits]})
         return
     if not found:
         console.print("no subset was screened yet")
+        return
     for kind, rows in found.items():
         for depth in sorted({row.depth for row in rows}):
             _print_best(file.study.name, kind, depth, [row for row in rows if row.depth == depth])
     print_fits(fits)
+    for line in missing:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def answer(
@@ -162,7 +174,7 @@ def _screen(
         job.mirror.close()
         spaces = [plan.space for plan in job.plans.values()]
         with (
-            interruptible("what was scored is stored: screen again to go on"),
+            interruptible(_STOPPED),
             StageProgress() as bar,
         ):
             number = screening.screen(
@@ -175,5 +187,7 @@ def _screen(
 def _print_best(study: str, kind: str, depth: int, rows: "list[Screened]") -> None:
     best = sorted(rows, key=lambda row: -row.ndcg)[:_TOP]
     cells = [[row.subset, score(row.ndcg), score(row.agreement)] for row in best]
-    title = f"{study}, depth {depth}: screen, weights {kind}, {len(best)} of {len(rows)} subsets"
+    title = (
+        f"{study}, depth {depth}: screen, weights {kind}, best {len(best)} of {len(rows)} scored"
+    )
     print_table(title, ("subset", "NDCG@10", "agreement"), cells)

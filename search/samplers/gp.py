@@ -15,7 +15,7 @@ from search.space import LayerSpace
 from search.subsets import Subset
 from search.surrogate import Posterior, Surrogate
 from search.surrogate.covariance import Rows
-from search.surrogate.model import WHOLE, Hint
+from search.surrogate.model import Hint
 from search.surrogate.process import Vector
 
 _LEAST = 4  # scored subsets before the process is asked
@@ -95,7 +95,7 @@ class GPSampler(SubsetSampler):
                 total += (mean - mean.mean()) / max(float(mean.std()), 1e-9)
             return np.asarray(total)
 
-        if self.space.count <= WHOLE:
+        if self.surrogate.fits_in_memory:
             return self._top_untried(expected, tried)
         pool = several_unseen(self.space, history, rng, _POOL)
         return pool[int(expected(self.surrogate.rows(pool)).argmax())]
@@ -129,7 +129,7 @@ class GPSampler(SubsetSampler):
             gains = improvement(means, deviation, targets[:, None])
             return np.asarray(gains.mean(axis=0))
 
-        if self.space.count <= WHOLE:
+        if self.surrogate.fits_in_memory:
             return self._top_untried(gain, tried)
 
         means = posterior.tried()[0]

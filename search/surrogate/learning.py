@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from search.surrogate.features import Array
-from search.surrogate.process import JITTER, Vector
+from search.surrogate.process import JITTER, Vector, factor
 
 LEVEL = 4.0
 """Variance of the unknown mean level of each depth, in units of the variance of the scores."""
@@ -93,7 +93,8 @@ class Sample:
 
     Attributes:
         components: (n, n) each, between the n scored subsets.
-        scores: (n,), mean score of each subset; each group has mean 0, and all together variance 1.
+        scores: (n,), mean score of each subset; each group has mean 0 and
+            variance 1, that of its seeds included.
         counts: (n,), trials behind each mean.
         squares: squared deviations of all trials from the means of their subsets, summed.
         sizes: number of subsets in each group, in their order; the group in question is the last.
@@ -181,8 +182,8 @@ def _loss(at: Amplitudes, sample: Sample, prior: Prior) -> tuple[float, Vector]:
     if sample.others:
         stack = stack * sample.ties(at.scales, at.kinship)
     total = np.tensordot(at.variances, stack, 1) + LEVEL * sample.same
-    total[np.diag_indices(len(scores))] += noise / sample.counts + JITTER
-    lower = linalg.cholesky(total, lower=True, check_finite=False)
+    total[np.diag_indices(len(scores))] += noise / sample.counts
+    lower = factor(total)
     inverse = linalg.cho_solve((lower, True), np.eye(len(scores)), check_finite=False)
     weights = inverse @ scores
     rest = inverse - np.outer(weights, weights)

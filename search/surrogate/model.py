@@ -21,10 +21,11 @@ from search.surrogate.trials import Trials
 Hint = Callable[[Sequence[Subset]], Vector]
 """A guess at the scores of subsets, with mean 0 and variance 1; NaN where it has none."""
 
-WHOLE = 60_000
-"""A space with at most so many members is kept in memory whole."""
+_WHOLE = 60_000  # members of a space that is kept in memory whole,
+_CELLS = 20_000_000  # and numbers that say which layer sits where, in all of them
 
 _REMEMBER = 1200  # subsets a posterior is conditioned on: a fit grows with their cube
+_CERTAIN = 1e-10  # variance of what is known, up to rounding
 _CHUNK = 8192  # subsets predicted at once, to bound memory
 
 
@@ -48,6 +49,12 @@ class Surrogate:
     def relatives(self, history: Sequence[Observation]) -> list[Relative]:
         """The other depths in `history` that there is something to learn from, if it may."""
         return relatives(history, self.space) if self.transfer else []
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether the whole space may be kept in memory; else only parts of it are looked at."""
+        cells = self.space.count * self.space.depth * self.space.layers
+        return self.space.count <= _WHOLE and cells <= _CELLS
 
     @property
     def everything(self) -> Rows:
@@ -155,7 +162,7 @@ class Posterior:
             explained = self._regression.explained(covariance)
             shifts = draws.astype(np.float32) @ explained[pending:]
             means.append(self._regression.mean(covariance) + shifts)
-            deviations.append(np.sqrt(np.maximum(own - (explained**2).sum(axis=0), 1e-10)))
+            deviations.append(np.sqrt(np.maximum(own - (explained**2).sum(axis=0), _CERTAIN)))
         mean = np.concatenate(means, axis=1).astype(np.float64)
         deviation = np.concatenate(deviations).astype(np.float64)
         return mean * self._scale + self._centre, deviation * self._scale
@@ -168,6 +175,8 @@ class Posterior:
         prior = self._amplitudes.mix(between(rows, rows)).astype(np.float64)
         mean = self._regression.mean(covariance).astype(np.float64)
         rest = prior - explained.T @ explained
+        certain = np.diag_indices(len(rest))
+        rest[certain] = np.maximum(rest[certain], _CERTAIN)
         return mean * self._scale + self._centre, (rest + rest.T) / 2 * self._scale**2
 
     def tried(self) -> tuple[Vector, Vector]:

@@ -13,6 +13,8 @@ Vector = NDArray[np.float64]
 JITTER = 1e-6
 """Added to the diagonal of every covariance, which keeps it positive in floating point."""
 
+_MOST = 1e-1  # more than that no rounding takes away
+
 
 @dataclass(frozen=True, slots=True)
 class Regression:
@@ -37,8 +39,8 @@ class Regression:
         """
         number = len(scores)
         total = covariance.astype(np.float64)
-        total[np.diag_indices(len(total))] += noise + JITTER
-        lower = linalg.cholesky(total, lower=True, check_finite=False)
+        total[np.diag_indices(len(total))] += noise
+        lower = factor(total)
         weights = linalg.cho_solve((lower[:number, :number], True), scores, check_finite=False)
         return cls(weights.astype(np.float32), lower.astype(np.float32))
 
@@ -59,3 +61,26 @@ class Regression:
             self.lower, covariance.T, lower=True, check_finite=False
         )
         return solved
+
+
+def factor(covariance: Vector) -> Vector:
+    """Lower Cholesky factor of a covariance with as much jitter as it takes.
+
+    Components are computed in single precision. Where scores have next to no noise, and many seeds
+    each, that rounding is more than `JITTER`.
+
+    Raises:
+        LinAlgError: the matrix is no covariance, whatever the rounding.
+    """
+    jitter = JITTER
+    while True:
+        total = covariance.copy()
+        total[np.diag_indices(len(total))] += jitter
+        try:
+            lower: Vector = linalg.cholesky(total, lower=True, check_finite=False)
+        except linalg.LinAlgError:
+            jitter *= 10
+            if jitter > _MOST:
+                raise
+        else:
+            return lower

@@ -1,4 +1,4 @@
-"""Scores of this depth and of others in common units, and what they say of the amplitudes."""
+"""Scores of this depth and of others in units of their own, and what they say of amplitudes."""
 
 import math
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ _HINT = math.log(0.4)
 _EVIDENCE = 2.0  # by how much a hint must raise the logarithm of the posterior density
 _KINSHIPS = 4  # of what another depth may share, so much matters: layers, neighbours, pairs, shape
 _TRUST = 0.7  # what other depths have in common with this one while nothing is known
+_FLAT = 1e-9  # scores that differ by no more have no unit
 _LEARN_FROM = 250  # subsets that amplitudes are learned from: more change them little
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores that a process is conditioned on, each depth's with mean 0, in common units.
+    """Scores that a process is conditioned on, each depth's with mean 0 and in a unit of its own.
 
     Attributes:
         parts: rows of each depth, this one's last.
@@ -32,7 +33,7 @@ class Scored:
         counts: (n,), trials behind each.
         squares: squared deviations of all trials from the means of their subsets, summed.
         centre: mean of the scores of this depth; 0 without any.
-        scale: the unit.
+        scale: the unit of this depth: how far a trial usually is from the mean.
     """
 
     parts: tuple[Rows, ...]
@@ -54,16 +55,23 @@ class Scored:
         """
         every = [*(other.trials for other in others), trials]
         means = [float(one.means.mean()) if len(one) else 0.0 for one in every]
-        scores = np.concatenate([one.means - mean for one, mean in zip(every, means, strict=True)])
-        scale = max(float(np.sqrt((scores**2).mean())), 1e-9)
+        spreads = [one.spread for one in every]
+        usual = float(np.mean([spread for spread in spreads if spread > _FLAT] or [_FLAT]))
+        units = [spread if spread > _FLAT else usual for spread in spreads]
+        scores = [
+            (one.means - mean) / unit for one, mean, unit in zip(every, means, units, strict=True)
+        ]
+        squares = [
+            float(one.squares.sum()) / unit**2 for one, unit in zip(every, units, strict=True)
+        ]
         return cls(
             (*(other.rows(rows.hints.shape[1]) for other in others), rows),
             tuple(len(one) for one in every),
-            scores / scale,
+            np.concatenate(scores),
             np.concatenate([one.counts for one in every]),
-            math.fsum(float(one.squares.sum()) for one in every) / scale**2,
+            math.fsum(squares),
             means[-1],
-            scale,
+            units[-1],
         )
 
     def amplitudes(self, components: Sequence[Array], *, kin: bool = True) -> Amplitudes:

@@ -19,7 +19,7 @@ LEAST = 8
 """Scored subsets that another depth must have to be listened to."""
 
 _FLAT = 1e-9  # scores that differ by no more say nothing
-_FEW, _MOST = 40, 200  # subsets of each other depth that are learned from
+_FEW, _MOST = 60, 200  # subsets of all other depths that are learned from: a fit grows as the cube
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,11 @@ def relatives(history: Iterable[Observation], space: LayerSpace) -> list[Relativ
         elif 0 < len(trial.subset) <= space.layers:
             by_depth.setdefault(len(trial.subset), []).append(trial)
     most = max(_FEW, _MOST - own)  # many trials of our own leave little to be told
+    each = max(LEAST, most // max(1, len(by_depth)))
     found = []
     for depth, trials in sorted(by_depth.items()):
         there = space.unconstrained(depth)
-        scored = Trials.of(trials, there).best(most)
+        scored = Trials.of(trials, there).best(each)
         if len(scored) >= LEAST and np.ptp(scored.means) > _FLAT:
             found.append(Relative(_encoder(there), scored))
     return found

@@ -56,6 +56,13 @@ class Trials:
         """Number of scored subsets."""
         return len(self.subsets)
 
+    @property
+    def spread(self) -> float:
+        """Root mean square distance of a trial from the mean, each subset counting once."""
+        if not len(self):
+            return 0.0
+        return math.sqrt(float((self.means.var() + self.squares / self.counts).mean()))
+
     def best(self, number: int) -> "Trials":
         """At most `number` subsets: the best, and those begun last of the rest."""
         if len(self) <= number:

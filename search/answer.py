@@ -86,7 +86,7 @@ def worth_repeating(
     The gain is the knowledge gradient for correlated beliefs (Frazier, Powell and Dayanik 2009):
     how much better the best posterior mean is expected to be after one more trial. Running trials
     count as if they had scored what is expected of them. A subset of which a trial failed is not
-    repeated.
+    repeated, and none is once repeats have come out exactly the same.
 
     Args:
         surrogate: what judges.
@@ -96,6 +96,8 @@ def worth_repeating(
     """
     posterior = surrogate.fit(history)
     if posterior is None or (instead is not None and len(posterior.trials) < SETTLED):
+        return None
+    if posterior.trials.exact:
         return None
     names = [posterior.trials.subsets[i] for i in _rivals(posterior)]
     number = len(names)

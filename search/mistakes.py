@@ -53,7 +53,7 @@ def _readable(error: ValidationError, record: type[BaseModel], prefix: str) -> s
     if first["type"] == "missing":
         return f"{where} is missing"
     if first["type"] == "too_short":
-        return f"{where} needs at least one"
+        return f"{where}: should have at least 1, not none"
     problem = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
     problem = problem[0].lower() + problem[1:]
     return f"{where}: {problem}, not {json.dumps(first['input'], default=str)[:80]}"

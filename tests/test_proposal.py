@@ -110,6 +110,20 @@ def test_auto_repeats_earlier_where_new_subsets_promise_less() -> None:
     assert worth_repeating(judge, unsure, instead=best_first[0]) is None  # new ground
 
 
+def test_auto_repeats_no_more_when_a_seed_changes_nothing() -> None:
+    seen = tried(list(SPACE), noise=0.02, seed=5)
+    again = propose(plan(replicates="auto"), seen, 30).subset
+    (score,) = [trial.score for trial in seen if trial.subset == again]
+    once, twice, other = (
+        [*seen, *(Observation(again, "complete", value, 6 + n) for n, value in enumerate(values))]
+        for values in ((score,), (score, score), (score, score + 0.001))
+    )
+    for noisy in (once, other):
+        assert propose(plan(replicates="auto"), noisy, 30).origin == "repeat"
+    with pytest.raises(SpaceExhaustedError):
+        propose(plan(replicates="auto"), twice, 30)
+
+
 def test_auto_goes_on_with_new_subsets_when_the_leader_is_clear() -> None:
     seen = tried([(0, 1, 2, 6), (0, 5, 6, 7), (0, 3, 5, 7), (0, 4, 5, 7), (0, 2, 5, 7)])
     seen += tried([(0, 1, 2, 6)], seed=1) * 3

@@ -616,7 +616,7 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ('data = "some/triplets"\n', "", "evaluator.train.data is missing"),
         # wrong types
         ("depths = [4, 7, 13]", "depths = 4", "study.depths: should be a valid array, not 4"),
-        ("depths = [4, 7, 13]", "depths = []", "study.depths needs at least one"),
+        ("depths = [4, 7, 13]", "depths = []", "study.depths: should have at least 1, not none"),
         (
             'replicates = "auto"',
             'replicates = "always"',

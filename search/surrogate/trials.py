@@ -11,6 +11,9 @@ from search.samplers import Observation
 from search.space import LayerSpace
 from search.subsets import Subset
 
+_SURE = 2  # repeats that must have come out the same before a seed is taken to change nothing
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Trials:
@@ -55,6 +58,12 @@ class Trials:
     def __len__(self) -> int:
         """Number of scored subsets."""
         return len(self.subsets)
+
+    @property
+    def exact(self) -> bool:
+        """Whether repeats came out exactly the same: a seed changes nothing."""
+        repeats = self.counts.sum() - len(self)
+        return bool(repeats >= _SURE and np.sqrt(self.squares).max() < _ROUNDING)
 
     @property
     def spread(self) -> float:

@@ -267,7 +267,8 @@ def test_ndcg_of_rankings_worked_out_by_hand(
         ),
         ({"steps": 1, "batch_size": 9999}, "too few for one batch"),
         ({"steps": 1, "train": {"data": "train.jsonl", "positive": "anchor"}}, "different columns"),
-        ({"test": {"data": "base"}}, "not in NanoBEIR layout"),
+        ({"test": {"data": "base"}}, r"one split per task\): "),
+        ({"test": {"data": "near/tset"}}, r"\(there is no such folder, so the hub was asked\): "),
         (
             {"test": {"data": "test", "tasks": ["NanoX"]}},
             "evaluator.test.tasks: test has no 'NanoX': it has ToyThings",
@@ -300,6 +301,8 @@ def test_training_rows_without_text_are_refused(
 def test_a_base_that_is_not_there_is_refused(toy: Path) -> None:
     with pytest.raises(evaluators.InputError, match=r"base\.model: no such file or folder"):
         build(toy, "./nowhere")
+    with pytest.raises(evaluators.InputError, match="no such folder, so the hub was asked"):
+        build(toy, "near/bse")
 
 
 CODE = "from pathlib import Path\nPath({marker!r}).touch()\n"

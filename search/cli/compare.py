@@ -69,7 +69,7 @@ def _remarks(found: "Comparison") -> list[str]:
         )
     if found.seed_error is None:
         lines.append(
-            "no subset of this depth has several seeds: what chance in training adds is unknown"
+            "no subset of the same depth has several seeds: what chance in training adds is unknown"
         )
     else:
         lines.append(f"of the standard error, {found.seed_error:.4f} stems from the seeds")

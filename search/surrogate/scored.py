@@ -11,14 +11,13 @@ from search.surrogate.features import Array
 from search.surrogate.learning import Amplitudes, Prior, Sample, learn
 from search.surrogate.process import Vector
 from search.surrogate.transfer import Relative
-from search.surrogate.trials import Trials
+from search.surrogate.trials import FLAT, Trials
 
 _PRIOR = tuple(math.log(scale) for scale in (0.5, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3))  # of COMPONENTS
 _HINT = math.log(0.4)
 _EVIDENCE = 2.0  # by how much a hint must raise the logarithm of the posterior density
 _KINSHIPS = 4  # of what another depth may share, so much matters: layers, neighbours, pairs, shape
 _TRUST = 0.7  # what other depths have in common with this one while nothing is known
-_FLAT = 1e-9  # scores that differ by no more have no unit
 _LEARN_FROM = 250  # subsets that amplitudes are learned from: more change them little
 
 
@@ -56,20 +55,15 @@ class Scored:
         every = [*(other.trials for other in others), trials]
         means = [float(one.means.mean()) if len(one) else 0.0 for one in every]
         spreads = [one.spread for one in every]
-        usual = float(np.mean([spread for spread in spreads if spread > _FLAT] or [_FLAT]))
-        units = [spread if spread > _FLAT else usual for spread in spreads]
-        scores = [
-            (one.means - mean) / unit for one, mean, unit in zip(every, means, units, strict=True)
-        ]
-        squares = [
-            float(one.squares.sum()) / unit**2 for one, unit in zip(every, units, strict=True)
-        ]
+        usual = float(np.mean([spread for spread in spreads if spread > FLAT] or [FLAT]))
+        units = [spread if spread > FLAT else usual for spread in spreads]
+        each = list(zip(every, means, units, strict=True))
         return cls(
             (*(other.rows(rows.hints.shape[1]) for other in others), rows),
             tuple(len(one) for one in every),
-            np.concatenate(scores),
+            np.concatenate([(one.means - mean) / unit for one, mean, unit in each]),
             np.concatenate([one.counts for one in every]),
-            math.fsum(squares),
+            math.fsum(float(one.squares.sum()) / unit**2 for one, _, unit in each),
             means[-1],
             units[-1],
         )

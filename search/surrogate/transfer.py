@@ -4,7 +4,7 @@ A layer that helps at depth 4 may help at depth 7. How far to trust that is for 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,12 +13,11 @@ from search.samplers import Observation
 from search.space import LayerSpace
 from search.surrogate.covariance import Rows
 from search.surrogate.features import Encoder
-from search.surrogate.trials import Trials
+from search.surrogate.trials import FLAT, Trials
 
 LEAST = 8
 """Scored subsets that another depth must have to be listened to."""
 
-_FLAT = 1e-9  # scores that differ by no more say nothing
 _FEW, _MOST = 60, 200  # subsets of all other depths that are learned from: a fit grows as the cube
 
 
@@ -49,15 +48,15 @@ def relatives(history: Iterable[Observation], space: LayerSpace) -> list[Relativ
             own += 1
         elif 0 < len(trial.subset) <= space.layers:
             by_depth.setdefault(len(trial.subset), []).append(trial)
-    most = max(_FEW, _MOST - own)  # many trials of our own leave little to be told
-    each = max(LEAST, most // max(1, len(by_depth)))
     found = []
     for depth, trials in sorted(by_depth.items()):
         there = space.unconstrained(depth)
-        scored = Trials.of(trials, there).best(each)
-        if len(scored) >= LEAST and np.ptp(scored.means) > _FLAT:
+        scored = Trials.of(trials, there)
+        if len(scored) >= LEAST and np.ptp(scored.means) > FLAT:
             found.append(Relative(_encoder(there), scored))
-    return found
+    most = max(_FEW, _MOST - own)  # many trials of our own leave little to be told
+    each = max(LEAST, most // max(1, len(found)))
+    return [replace(one, trials=one.trials.best(each)) for one in found]
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,9 @@ from search.samplers import Observation
 from search.space import LayerSpace
 from search.subsets import Subset
 
+FLAT = 1e-9
+"""Scores that differ by no more say nothing."""
+
 _SURE = 2  # repeats that must have come out the same before a seed is taken to change nothing
 _ROUNDING = 1e-12
 

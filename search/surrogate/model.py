@@ -24,7 +24,7 @@ Hint = Callable[[Sequence[Subset]], Vector]
 _WHOLE = 60_000  # members of a space that is kept in memory whole,
 _CELLS = 20_000_000  # and numbers that say which layer sits where, in all of them
 
-_REMEMBER = 1200  # subsets a posterior is conditioned on: a fit grows with their cube
+_REMEMBER = 800  # subsets a posterior is conditioned on: a fit grows with their cube
 _CERTAIN = 1e-10  # variance of what is known, up to rounding
 _CHUNK = 8192  # subsets predicted at once, to bound memory
 

@@ -64,6 +64,7 @@ def draw(found: dict[str, dict[str, dict[int, list[float]]]], path: Path) -> Non
     import matplotlib as mpl  # noqa: PLC0415 - only for curves
 
     mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "regret"  # the same values draw the same file
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     panels = {title: curves for title, curves in found.items() if "workers" in title}
@@ -86,5 +87,5 @@ def draw(found: dict[str, dict[str, dict[int, list[float]]]], path: Path) -> Non
     handles, labels = grid[0, 0].get_legend_handles_labels()
     (spare[0] if spare else grid[0, -1]).legend(handles, labels, fontsize=8, loc="center")
     figure.tight_layout()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

@@ -88,16 +88,13 @@ def _next(walk: Iterator[evaluators.ScreenScore]) -> evaluators.ScreenScore | No
 
 def unfinished(engine: Engine, study_id: int, spaces: Sequence[LayerSpace]) -> list[str]:
     """A line for each screen that has scored some of a space, but not all of it."""
-    lines = []
-    for space in spaces:
-        for weights, rows in screens.scores(engine, study_id, space.depth).items():
-            known = sum(subsets.parse(row.subset) in space for row in rows)
-            if known < space.count:
-                lines.append(
-                    f"depth {space.depth}, weights {weights}: screened {known} of {space.count} "
-                    "subsets, in the order of the layers; `layer-search screen` goes on"
-                )
-    return lines
+    sizes = {space.depth: space.count for space in spaces}
+    return [
+        f"depth {depth}, weights {weights}: screened {known} of {sizes[depth]} subsets, "
+        "in the order of the layers; `layer-search screen` goes on"
+        for (weights, depth), known in screens.counts(engine, study_id).items()
+        if known < sizes.get(depth, 0)
+    ]
 
 
 def hints(engine: Engine, study_id: int, depth: int) -> list[Hint]:

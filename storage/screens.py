@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, ForeignKey, delete, insert, select
+from sqlalchemy import Engine, ForeignKey, delete, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage import engine as engines
@@ -101,6 +101,15 @@ def scores(engine: Engine, study_id: int, depth: int | None = None) -> dict[str,
             one = Screened(row.subset, row.depth, row.ndcg, row.agreement)
             found.setdefault(row.weights, []).append(one)
     return found
+
+
+def counts(engine: Engine, study_id: int) -> dict[tuple[str, int], int]:
+    """Number of scored subsets by kind of weights and depth."""
+    kind = (Screen.weights, Screen.depth)
+    query = select(*kind, func.count()).where(Screen.study_id == study_id)
+    with engines.read(engine) as connection:
+        rows = connection.execute(query.group_by(*kind).order_by(*kind))
+        return {(weights, depth): number for weights, depth, number in rows}
 
 
 def means(engine: Engine, study_id: int, depth: int) -> dict[str, float]:

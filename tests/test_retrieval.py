@@ -267,7 +267,7 @@ def test_ndcg_of_rankings_worked_out_by_hand(
         ),
         ({"steps": 1, "batch_size": 9999}, "too few for one batch"),
         ({"steps": 1, "train": {"data": "train.jsonl", "positive": "anchor"}}, "different columns"),
-        ({"test": {"data": "base"}}, r"one split per task\): "),
+        ({"test": {"data": "base"}}, r"not in NanoBEIR layout .*one split per task\): "),
         ({"test": {"data": "near/tset"}}, r"\(there is no such folder, so the hub was asked\): "),
         (
             {"test": {"data": "test", "tasks": ["NanoX"]}},

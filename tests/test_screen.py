@@ -412,23 +412,13 @@ def test_the_command_screens_shows_and_guides(toy: Path, tmp_path: Path, cli: Cl
     said = json.loads(done.stdout)
     assert {row["subset"] for row in said["scores"]} == {key(subset) for subset in space}
     assert said["subsets"] == {"2": space.count}
-    engine = setup.open_store(store)
-    first = min(row["subset"] for row in said["scores"])
-    with engine.begin() as connection:  # as if the walk had been cut short
-        connection.execute(
-            text("DELETE FROM search_screens WHERE subset = :first"), {"first": first}
-        )
-    (line,) = screening.unfinished(engine, 1, [space])
-    assert f"weights untrained: screened {space.count - 1} of {space.count} subsets" in line
-    shown = cli("screen", path, "--store", store, "--show")
-    assert f"screened {space.count - 1} of {space.count} subsets" in shown.stdout
     again = cli("screen", path, "--store", store)  # also shows what there is
-    assert "subsets screened now: 1" in again.stderr
-    assert screening.unfinished(engine, 1, [space]) == []
-    engine.dispose()
+    assert "subsets screened now: 0" in again.stderr
     assert "weights untrained" in again.stdout
+    assert "`layer-search screen` goes on" not in again.stdout
     launched = cli("launch", path, "--store", store)
     assert launched.returncode == 0, launched.stderr
+    assert "`layer-search screen` goes on" not in launched.stderr
     assert "Answer of screened" in launched.stdout
     best = max(said["scores"], key=lambda row: row["ndcg"] + row["agreement"])["subset"]
     engine = setup.open_store(store)
@@ -446,6 +436,18 @@ def test_the_command_screens_shows_and_guides(toy: Path, tmp_path: Path, cli: Cl
     assert row["depth"] == 2
     assert row["subset"] in begun
     assert row["trials"] == 1
+    engine = setup.open_store(store)
+    with engine.begin() as connection:  # as if the walk had been cut short
+        connection.execute(
+            text("DELETE FROM search_screens WHERE subset = :last"), {"last": key(list(space)[-1])}
+        )
+    engine.dispose()
+    missing = f"weights untrained: screened {space.count - 1} of {space.count} subsets"
+    assert missing in cli("screen", path, "--store", store, "--show").stdout
+    assert missing in cli("launch", path, "--store", store).stderr
+    mended = cli("screen", path, "--store", store)
+    assert "subsets screened now: 1" in mended.stderr
+    assert missing not in mended.stdout
 
 
 def test_a_table_cannot_be_screened(card_study: Path, cli: Cli, tmp_path: Path) -> None:

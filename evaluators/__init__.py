@@ -1,85 +1,50 @@
-"""Knows models and data: turns a subset and a seed into scores.
+"""Knows models and data: turns a subset of layers and a seed into scores.
 
-An evaluator is a module (or package) with two names, found by the module's name:
+An evaluator is a public module or package in this folder (its name has no leading underscore) with
+one class `Options`, derived from `EvaluatorOptions`: a frozen record of the keys it takes under
+`[evaluator]` in a study file, with a method `create` that builds an object of the `Evaluator`
+protocol.
 
-- `Options`: a frozen pydantic model of the keys it takes under `[evaluator]`;
-- `create(options, context)`: builds the evaluator, an object of the `Evaluator` protocol.
-
-Importing this package never imports torch; `create` may.
+Importing this package or an evaluator never imports torch; `Options.create` may.
 """
 
-import importlib
-import pkgutil
-from typing import Protocol, cast
-
-from pydantic import BaseModel
-
-from evaluators._options import BaseOptions, Options, ScreenOptions
+from evaluators._errors import EvaluatorError, InputError, TrialFailure, first_line
+from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 from evaluators._types import (
     Context,
     Description,
+    Evaluation,
     Evaluator,
+    EvaluatorOptions,
     Exporter,
-    Outcome,
-    PrefixTree,
     Progress,
     Resumable,
     Screener,
     ScreenScore,
-    TaskScore,
+    SubsetTree,
+    TaskEvaluation,
     silent,
 )
-from evaluators.errors import EvaluatorError, InputError, TrialFailure
 
 __all__ = [
     "BaseOptions",
     "Context",
     "Description",
+    "Evaluation",
     "Evaluator",
     "EvaluatorError",
+    "EvaluatorOptions",
     "Exporter",
     "InputError",
-    "Options",
-    "Outcome",
-    "PrefixTree",
     "Progress",
     "Resumable",
     "ScreenOptions",
     "ScreenScore",
     "Screener",
-    "TaskScore",
+    "StrictRecord",
+    "SubsetTree",
+    "TaskEvaluation",
     "TrialFailure",
-    "load",
-    "names",
+    "first_line",
     "silent",
 ]
-
-_SHARED = {"errors"}
-
-
-class EvaluatorModule(Protocol):
-    """What an evaluator's module offers."""
-
-    Options: type[BaseModel]
-
-    def create(self, options: BaseModel, context: Context) -> Evaluator:
-        """Build the evaluator; raises `InputError` when it cannot be built from `options`."""
-        ...
-
-
-def names() -> list[str]:
-    """Names of all evaluators."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in modules if not name.startswith("_") and name not in _SHARED)
-
-
-def load(name: str) -> EvaluatorModule:
-    """The module of the evaluator called `name`.
-
-    Raises:
-        InputError: there is no such evaluator; the message lists the choices.
-    """
-    if name not in names():
-        message = f"unknown evaluator {name!r}: choose one of {', '.join(names())}"
-        raise InputError(message)
-    return cast("EvaluatorModule", importlib.import_module(f"{__name__}.{name}"))

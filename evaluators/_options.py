@@ -1,22 +1,29 @@
-"""Frozen, typed records of what a study file says to an evaluator."""
+"""Frozen, typed records of the sections of a study file that evaluators share."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
+Count = Annotated[int, Field(ge=1)]
+"""A number of things, at least one."""
 
 
-class Options(BaseModel):
-    """A record that cannot be changed and knows no unknown keys."""
+class StrictRecord(BaseModel):
+    """A record that cannot be changed, converts no types and refuses unknown keys."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
-class BaseOptions(Options):
-    """The pretrained encoder that is cut, and how text goes through it."""
+class BaseOptions(StrictRecord):
+    """`[base]`: the pretrained encoder that is cut, and how text goes through it."""
 
     model: Text
     """Hub id, or path of a local folder in the hub's layout."""
@@ -32,20 +39,20 @@ class BaseOptions(Options):
     """Precision of matrix products; weights are always kept in fp32."""
 
 
-class ScreenOptions(Options):
+class ScreenOptions(StrictRecord):
     """`[screen]`: how all subsets are scored before the first trial."""
 
     weights: Literal["untrained", "supernet"] = "untrained"
-    """Those of the base, or of a supernet: one fine-tune in which each step draws a subset."""
-    queries: Annotated[int, Field(ge=1)] = 10
+    """The base's own, or a supernet's: one fine-tune in which each step draws a subset."""
+    queries: Count = 10
     """Queries of each task."""
     documents: Annotated[int, Field(ge=2)] = 60
-    """Documents of each task, those that answer its queries included."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Documents of each task, with all that answer its queries among them."""
+    batch_size: Count = 64
     """Texts run at once."""
-    steps: Annotated[int, Field(ge=1)] = 240
-    """Steps of the supernet; all else of its training is as in `[evaluator]`."""
+    steps: Count = 240
+    """Steps of the supernet; the rest of its training is as in `[evaluator]`."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Peak learning rate of the supernet; that of `[evaluator]` when left out."""
+    """Peak learning rate of the supernet; the one in `[evaluator]` when left out."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of the supernet."""

@@ -1,31 +1,33 @@
-"""What goes into an evaluator and what comes out."""
+"""Protocols and records of evaluators: their input, their output and their optional abilities."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Protocol, runtime_checkable
 
-from evaluators._options import BaseOptions, ScreenOptions
+from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage ("cut", "train", "evaluate"), the steps done and the steps in all."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
-    """Progress that nobody watches."""
+    """Report progress to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where an evaluator finds what its options name.
+    """Surroundings in which an evaluator is built: base, folders and device.
 
     Attributes:
         base: the `[base]` section of the study file, if it has one.
         folder: folder that relative paths start from: the study file's.
         device: torch device such as `cuda:1`; None takes the best there is.
-        base_only: load no data; what is built can describe and export, but not evaluate.
-        scratch: folder of this machine for what may be resumed after a crash; None keeps nothing.
+        base_only: load no data; the evaluator can describe and export, but not evaluate.
+        scratch: folder of this machine for work that can be resumed after a crash; None keeps
+            nothing.
     """
 
     base: BaseOptions | None
@@ -37,14 +39,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The base as the search needs to know it.
+    """Properties of the base that the search needs to know.
 
     Attributes:
         base: short name of the base, `mmBERT-small`.
         layers: number of layers.
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
-        fingerprints: SHA-256 of the weights and of each data set, by what they are.
-        versions: versions of the libraries that decide a score.
+        fingerprints: SHA-256 of the weights and of each data set, by their role: `base`, `train`.
+        versions: versions of the libraries that decide a score, by library.
     """
 
     base: str
@@ -55,28 +57,33 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskScore:
-    """Score of one task: NDCG@10 in 0 to 1, and the score of each of its queries by query id."""
+class TaskEvaluation:
+    """Score of one task.
+
+    Attributes:
+        score: NDCG@10, from 0 to 1.
+        queries: score of each query, by query id.
+    """
 
     score: float
     queries: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a trial found.
+class Evaluation:
+    """Scores of one subset and seed, and how they came about.
 
     Attributes:
         mean: the score the study maximises, the mean over tasks.
         tasks: scores by task.
         seconds: wall time by stage: `cut`, `train`, `evaluate`.
         device: device the trial ran on.
-        versions: versions of the libraries that decide a score.
-        notes: what the user should know of this trial, such as a dropped norm.
+        versions: versions of the libraries that decide a score, by library.
+        notes: remarks for the user on this trial, such as a dropped norm.
     """
 
     mean: float
-    tasks: Mapping[str, TaskScore]
+    tasks: Mapping[str, TaskEvaluation]
     seconds: Mapping[str, float] = field(default_factory=dict)
     device: str = "cpu"
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -88,16 +95,42 @@ class Evaluator(Protocol):
 
     @property
     def description(self) -> Description:
-        """The base, as the search needs to know it."""
+        """Properties of the base that the search needs to know."""
         ...
 
-    def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
-        """Score `subset`; the same subset and seed give the same scores on the same machine.
+    def evaluate(
+        self, subset: tuple[int, ...], seed: int, progress: Progress = silent
+    ) -> Evaluation:
+        """Score a subset; the same subset and seed give the same scores on the same machine.
+
+        Args:
+            subset: source layers to keep, ascending.
+            seed: decides everything that is left to chance.
+            progress: called as the trial goes on.
 
         Raises:
-            TrialFailure: there is no score, with the reason.
+            TrialFailure: there is no score; the message says why.
         """
         ...
+
+
+class EvaluatorOptions(StrictRecord, ABC):
+    """Keys of `[evaluator]` for one evaluator, and the way to build it from them.
+
+    An evaluator is a public module or package `evaluators.NAME` with one class `Options` derived
+    from this one. Importing it must be quick: model libraries are imported by `create`.
+    """
+
+    @abstractmethod
+    def create(self, context: Context) -> Evaluator:
+        """Build the evaluator.
+
+        Args:
+            context: base, folders and device.
+
+        Raises:
+            InputError: something that the options name is missing or does not fit.
+        """
 
 
 @runtime_checkable
@@ -110,7 +143,15 @@ class Exporter(Protocol):
         ...
 
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
-        """Write the cut, untrained model and its model card `card` into a new folder `folder`.
+        """Write the cut, untrained model.
+
+        Args:
+            subset: source layers to keep, ascending.
+            folder: where to write; must not exist.
+            card: text of the model card.
+
+        Returns:
+            The folder.
 
         Raises:
             EvaluatorError: the folder exists, or the reloaded model differs from the cut one.
@@ -120,22 +161,27 @@ class Exporter(Protocol):
 
 @runtime_checkable
 class Resumable(Protocol):
-    """An evaluator that keeps in `Context.scratch` what it can resume after a crash."""
+    """An evaluator that keeps in `Context.scratch` the work it can resume after a crash."""
 
     def forget(self, subset: tuple[int, ...], seed: int) -> None:
-        """Remove what was kept to resume this trial: its result is safe."""
+        """Remove the files kept to resume a trial whose result is safe.
+
+        Args:
+            subset: source layers of the trial, ascending.
+            seed: seed of the trial.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenScore:
-    """What shared weights say of one subset.
+    """Score of one subset with weights that all subsets share.
 
     Attributes:
-        subset: the kept layers.
-        ndcg: mean over tasks of NDCG@10, on the sample.
-        agreement: mean over tasks of the correlation between its query-document similarities and
-            those of the whole base.
+        subset: source layers that are kept, ascending.
+        ndcg: mean over tasks of NDCG@10, on a sample of queries and documents.
+        agreement: mean over tasks of the correlation between the subset's query-document
+            similarities and the whole base's.
     """
 
     subset: tuple[int, ...]
@@ -143,19 +189,19 @@ class ScreenScore:
     agreement: float
 
 
-class PrefixTree(Protocol):
-    """All subsets that are screened, as the nodes of one tree: a child keeps one more layer."""
+class SubsetTree(Protocol):
+    """All subsets to screen, as nodes of one prefix tree: a child keeps one more layer."""
 
     def children(self, prefix: tuple[int, ...]) -> Sequence[int]:
-        """Layers that can follow `prefix` on the way to a wanted subset, ascending."""
+        """Return the layers that can follow `prefix` on the way to a wanted subset, ascending."""
         ...
 
     def wanted(self, subset: tuple[int, ...]) -> bool:
-        """Whether this node is a subset to score, and not only a way to others."""
+        """Whether this node is a subset to score, and not only a prefix of longer ones."""
         ...
 
     def draw(self, rng: Random) -> tuple[int, ...]:
-        """A random subset: first its depth, then one of that depth."""
+        """Draw a random subset: first its depth, then one of that depth."""
         ...
 
 
@@ -164,15 +210,17 @@ class Screener(Protocol):
     """An evaluator that can score all subsets with shared weights."""
 
     def screen(
-        self,
-        tree: PrefixTree,
-        options: ScreenOptions,
-        progress: Progress = silent,
+        self, tree: SubsetTree, options: ScreenOptions, progress: Progress = silent
     ) -> Iterator[ScreenScore]:
         """Score every subset that `tree` wants, depth first.
 
+        Args:
+            tree: the subsets.
+            options: weights, sample and training.
+            progress: called after each step in which the weights are trained.
+
         Raises:
-            InputError: the supernet has nothing to be trained on.
+            InputError: the weights are to be trained, and there is no training data.
             TrialFailure: the weights became NaN.
         """
         ...

@@ -9,6 +9,7 @@ import hashlib
 import math
 import random
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,25 +17,38 @@ from typing import Annotated
 
 from pydantic import Field
 
-from evaluators._options import Options as BaseModel
-from evaluators._options import Text
-from evaluators._types import Context, Description, Evaluator, Outcome, Progress, TaskScore, silent
-from evaluators.errors import InputError, TrialFailure
+from evaluators._errors import InputError, TrialFailure
+from evaluators._options import Count, Text
+from evaluators._types import (
+    Context,
+    Description,
+    Evaluation,
+    EvaluatorOptions,
+    Progress,
+    TaskEvaluation,
+    silent,
+)
 
 QUERY_DEVIATION = 0.35
-"""Standard deviation of invented query scores."""
+"""Standard deviation of invented query scores: about that of NDCG@10 over NanoBEIR's queries."""
 QUERY_CORRELATION = 0.85
-"""Correlation of the invented query scores of two subsets: most of it is the query's own."""
+"""Correlation of the invented query scores of two subsets: about that of two cuts of one base on
+NanoBEIR, where most of a score is due to the query."""
+
+ONLY_TASK = "table"
+"""Name of the one task that invented queries belong to in a table without task columns."""
+
+Subset = tuple[int, ...]
 
 
-class Options(BaseModel):
+class Options(EvaluatorOptions):
     """Keys of `[evaluator]` with `name = "table"`."""
 
     path: Text
     """The CSV, relative to the study file."""
-    layers: Annotated[int, Field(ge=1)]
+    layers: Count
     """Number of layers of the base the scores were measured on."""
-    period: Annotated[int, Field(ge=1)] | None = None
+    period: Count | None = None
     """Every `period`-th layer of that base attends globally; leave out when it has no rhythm."""
     noise: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of the Gaussian noise added to a mean, drawn from subset and seed."""
@@ -43,136 +57,213 @@ class Options(BaseModel):
     queries: Annotated[int, Field(ge=0)] = 0
     """Invented queries per task, so that the store is filled as by a real study."""
 
+    def create(self, context: Context) -> "TableEvaluator":
+        """Read the table.
+
+        Args:
+            context: the folder that `path` starts from, and the base that lends its name.
+
+        Raises:
+            InputError: the file is missing, or one of its rows is not `subset,mean[,task...]`.
+        """
+        path = Path(context.folder, self.path).expanduser()
+        rows = _read(path, self.layers)
+
+        description = Description(
+            base=Path(context.base.model).name if context.base else path.stem,
+            layers=self.layers,
+            period=self.period,
+            fingerprints={"table": hashlib.sha256(path.read_bytes()).hexdigest()},
+        )
+        ease = _invent_ease(rows, self.queries) if self.queries else {}
+
+        return TableEvaluator(description, self, rows, ease)
+
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Recorded scores by subset key."""
+class Row:
+    """Recorded scores of one subset: its mean, and its score by task."""
+
+    mean: float
+    tasks: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TableEvaluator:
+    """Recorded scores, replayed as if each had just been measured.
+
+    Attributes:
+        description: the base the scores were measured on.
+        options: noise, duration and number of invented queries.
+        rows: recorded scores by subset.
+        ease: by task, how much each invented query raises the score of every subset; empty when
+            no queries are invented.
+    """
 
     description: Description
     options: Options
-    means: dict[str, float]
-    tasks: dict[str, dict[str, float]]
-    ease: dict[str, list[float]]
-    """By task, what makes each invented query easier for every subset."""
+    rows: Mapping[Subset, Row]
+    ease: Mapping[str, list[float]]
 
-    def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
-        """The recorded scores of `subset`, with what the options add to them.
+    def evaluate(self, subset: Subset, seed: int, progress: Progress = silent) -> Evaluation:
+        """Return the recorded scores of `subset`, with noise and invented queries if asked for.
+
+        Args:
+            subset: source layers, ascending.
+            seed: seed of noise and query scores.
+            progress: called at the beginning and at the end.
 
         Raises:
             TrialFailure: the table has no such row.
         """
         start = time.perf_counter()
         progress("evaluate", 0, 1)
-        key = "_".join(map(str, subset))
-        if key not in self.means:
-            message = f"the table has no row for {key}"
+
+        if subset not in self.rows:
+            message = f"the table has no row for {_key(subset)}"
             raise TrialFailure(message)
-        rng = random.Random(f"{key}:{seed}")  # noqa: S311 - reproducible, not secret
-        error = rng.gauss(0.0, self.options.noise) if self.options.noise else 0.0
-        mean = self.means[key] + error
-        recorded = {task: score + error for task, score in self.tasks[key].items()}
-        if self.ease and not recorded:
-            recorded = dict.fromkeys(self.ease, mean)
+
+        trial = f"{_key(subset)}:{seed}"
+        mean, scores = self._noisy(self.rows[subset], trial)
         tasks = {
-            task: TaskScore(score, self._queries(task, score, f"{key}:{seed}"))
-            for task, score in recorded.items()
+            task: TaskEvaluation(score, self._query_scores(task, score, trial))
+            for task, score in scores.items()
         }
+
         time.sleep(self.options.seconds)
         progress("evaluate", 1, 1)
-        return Outcome(mean, tasks, seconds={"evaluate": time.perf_counter() - start})
+        return Evaluation(mean, tasks, seconds={"evaluate": time.perf_counter() - start})
 
-    def _queries(self, task: str, score: float, trial: str) -> dict[str, float]:
-        """Invented scores by query, with the mean `score`; nothing keeps them within 0 to 1."""
+    def _noisy(self, row: Row, trial: str) -> tuple[float, dict[str, float]]:
+        """Return mean and task scores of `row`, all moved by one error drawn for this trial."""
+        rng = random.Random(trial)  # noqa: S311 - reproducible, not secret
+        error = rng.gauss(0.0, self.options.noise) if self.options.noise else 0.0
+
+        mean = row.mean + error
+        tasks = {task: score + error for task, score in row.tasks.items()}
+        if self.ease and not tasks:
+            tasks = dict.fromkeys(self.ease, mean)
+
+        return mean, tasks
+
+    def _query_scores(self, task: str, score: float, trial: str) -> dict[str, float]:
+        """Invent query scores whose mean is `score`; nothing keeps them within 0 to 1.
+
+        A query's score is its ease, which all subsets share, plus an error of this trial. With
+        correlation r the ease has the share r of the variance, and the error has 1 - r.
+        """
         if not self.ease:
             return {}
+
         rng = random.Random(f"{task}:{trial}")  # noqa: S311 - reproducible, not secret
-        own = QUERY_DEVIATION * math.sqrt(1 - QUERY_CORRELATION)
-        drawn = [ease + rng.gauss(0.0, own) for ease in self.ease[task]]
+        deviation = QUERY_DEVIATION * math.sqrt(1 - QUERY_CORRELATION)
+        drawn = [ease + rng.gauss(0.0, deviation) for ease in self.ease[task]]
+
         shift = score - math.fsum(drawn) / len(drawn)
         return {f"q{number}": value + shift for number, value in enumerate(drawn)}
 
 
-def create(options: BaseModel, context: Context) -> Evaluator:
-    """Read the table.
+def _key(subset: Subset) -> str:
+    """Write a subset as the table does: `0_1_2_18`."""
+    return "_".join(map(str, subset))
+
+
+def _invent_ease(rows: Mapping[Subset, Row], queries: int) -> dict[str, list[float]]:
+    """Draw the ease of `queries` queries of every task, the same for every table."""
+    deviation = QUERY_DEVIATION * math.sqrt(QUERY_CORRELATION)
+    recorded = next(iter(rows.values())).tasks if rows else ()
+
+    ease = {}
+    for task in recorded or (ONLY_TASK,):
+        rng = random.Random(task)  # noqa: S311 - reproducible, not secret
+        ease[task] = [rng.gauss(0.0, deviation) for _ in range(queries)]
+    return ease
+
+
+def _read(path: Path, layers: int) -> dict[Subset, Row]:
+    """Read the rows of a table over a base of `layers` layers.
 
     Raises:
-        InputError: the file is missing, or one of its rows is not `subset,mean[,task...]`.
+        InputError: there is no such file, it is not a CSV in UTF-8, or a row does not fit.
     """
-    if not isinstance(options, Options):
-        raise TypeError(type(options).__name__)
-    path = Path(context.folder, options.path).expanduser()
     if not path.is_file():
         message = f"no such file: {path} (evaluator.path)"
         raise InputError(message)
+
     try:
-        means, tasks = _read(path, options.layers)
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            tasks = _task_columns(path, reader.fieldnames or ())
+
+            return _read_rows(reader, path, tasks, layers)
     except UnicodeDecodeError as error:
         message = f"cannot read {path}: it is not UTF-8 text"
         raise InputError(message) from error
     except (csv.Error, OSError) as error:
         message = f"cannot read {path} as CSV: {error}"
         raise InputError(message) from error
-    description = Description(
-        base=Path(context.base.model).name if context.base else path.stem,
-        layers=options.layers,
-        period=options.period,
-        fingerprints={"table": hashlib.sha256(path.read_bytes()).hexdigest()},
-    )
-    names = next(iter(tasks.values()), {}) or ("table",)
-    ease = {task: _ease(task, options.queries) for task in names} if options.queries else {}
-    return Table(description, options, means, tasks, ease)
 
 
-def _ease(task: str, queries: int) -> list[float]:
-    """What each invented query of `task` adds to the score of every subset."""
-    rng = random.Random(task)  # noqa: S311 - reproducible, not secret
-    deviation = QUERY_DEVIATION * math.sqrt(QUERY_CORRELATION)
-    return [rng.gauss(0.0, deviation) for _ in range(queries)]
+def _task_columns(path: Path, columns: Iterable[str]) -> list[str]:
+    """Return the columns that hold scores of tasks.
+
+    Raises:
+        InputError: one of the columns `subset` and `mean` is missing.
+    """
+    found = list(columns)
+    if missing := [name for name in ("subset", "mean") if name not in found]:
+        message = f"{path} has no column {missing[0]!r}: it needs subset,mean[,task columns]"
+        raise InputError(message)
+    return [name for name in found if name not in ("depth", "subset", "mean")]
 
 
-def _read(path: Path, layers: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Means and task scores by subset key."""
-    means: dict[str, float] = {}
-    tasks: dict[str, dict[str, float]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or ())
-        if missing := [name for name in ("subset", "mean") if name not in columns]:
-            message = f"{path} has no column {missing[0]!r}: it needs subset,mean[,task columns]"
+def _read_rows(
+    reader: "csv.DictReader[str]", path: Path, tasks: list[str], layers: int
+) -> dict[Subset, Row]:
+    """Read mean and task scores of each subset."""
+    rows: dict[Subset, Row] = {}
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+
+        subset = _parse_subset(row["subset"], layers, where)
+        if subset in rows:
+            message = f"{where}: {_key(subset)} appears twice"
             raise InputError(message)
-        names = [name for name in columns if name not in ("depth", "subset", "mean")]
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            key = _key(row["subset"], layers, where)
-            if key in means:
-                message = f"{where}: {key} appears twice"
-                raise InputError(message)
-            means[key] = _number(row["mean"], where)
-            tasks[key] = {name: _number(row[name], where) for name in names}
-    return means, tasks
+
+        rows[subset] = Row(
+            mean=_parse_number(row["mean"], where),
+            tasks={name: _parse_number(row[name], where) for name in tasks},
+        )
+    return rows
 
 
-def _key(text: str | None, layers: int, where: str) -> str:
-    """`text` if it is the key of a subset of `layers` layers."""
+def _parse_subset(text: str | None, layers: int, where: str) -> Subset:
+    """Read a subset of a base of `layers` layers; `where` begins the message of an error."""
     parts = (text or "").split("_")
-    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
-    ascending = all(low < high for low, high in pairwise(numbers))
-    if text is None or [str(number) for number in numbers] != parts or not ascending:
+    subset = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
+
+    # a subset is written in one way only: every part a number without leading zeros, ascending
+    ascending = all(low < high for low, high in pairwise(subset))
+    if not subset or _key(subset) != text or not ascending:
         message = f"{where}: {text!r} is not a subset such as 0_1_2_18"
         raise InputError(message)
-    if numbers[-1] >= layers:
-        message = f"{where}: layer {numbers[-1]} does not exist in a base of {layers} layers"
+
+    if subset[-1] >= layers:
+        message = f"{where}: layer {subset[-1]} does not exist in a base of {layers} layers"
         raise InputError(message)
-    return text
+
+    return subset
 
 
-def _number(text: str | None, where: str) -> float:
-    """`text` as a finite number."""
+def _parse_number(text: str | None, where: str) -> float:
+    """Read a finite number; `where` begins the message of an error."""
     try:
         number = float(text or "")
     except ValueError:
         number = math.nan
+
     if not math.isfinite(number):
         message = f"{where}: {text!r} is not a number"
         raise InputError(message)
+
     return number

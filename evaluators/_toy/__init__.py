@@ -15,6 +15,7 @@ def prepare(folder: Path, progress: Progress) -> None:
     """
     if (folder / "base").is_dir():
         return
+
     from evaluators._toy import base  # noqa: PLC0415 - only the base needs torch
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,60 +15,70 @@ from tokenizers.processors import TemplateProcessing
 from transformers import ModernBertConfig, ModernBertModel, PreTrainedTokenizerFast
 
 from evaluators._types import Progress
-from evaluators.retrieval import Options, TrainOptions, quiet
+from evaluators.retrieval import Options, TrainOptions
 from evaluators.retrieval.data import training_pairs
-from evaluators.retrieval.finetune import finetune
+from evaluators.retrieval.device import silence_libraries
+from evaluators.retrieval.finetune import Run, train
 
 LAYERS = 22
 HIDDEN = 64
 STEPS = 220
+"""Steps of training. A heuristic: about a minute on two cores, for a base that finds documents."""
+
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def write(folder: Path, words: list[str], train: Path, progress: Progress, seed: int = 0) -> None:
+def write(
+    folder: Path, vocabulary: list[str], triplets: Path, progress: Progress, seed: int = 0
+) -> None:
     """Make, train and save the base; `folder` appears only when it is complete.
 
     Args:
         folder: where the base goes; must not exist.
-        words: its vocabulary.
-        train: a .jsonl file with the columns `anchor`, `positive` and `negative`.
+        vocabulary: words the base knows.
+        triplets: a .jsonl file with the columns `anchor`, `positive` and `negative`.
         progress: called after every training step.
         seed: the same seed makes the same base on the same machine.
     """
-    quiet.silence()
+    silence_libraries()
     transformers.set_seed(seed)
     scratch = folder.with_name(f".{folder.name}-unfinished")
     shutil.rmtree(scratch, ignore_errors=True)
-    _tokenizer(words).save_pretrained(scratch)
-    _model(len(words) + len(_SPECIAL)).save_pretrained(scratch)
+
+    make_tokenizer(vocabulary).save_pretrained(scratch)
+    _make_model(len(vocabulary) + len(_SPECIAL)).save_pretrained(scratch)
     module = Transformer(str(scratch), max_seq_length=48)
     model = SentenceTransformer(modules=[module, Pooling(HIDDEN)], device="cpu")
+
     options = Options(steps=STEPS, batch_size=48, learning_rate=1e-3)
-    source = TrainOptions(data=str(train), negatives=("negative",))
-    triplets = training_pairs(options, source, train.parent)
-    finetune(model, triplets, options, seed=seed, bf16=False, micro_batch=None, progress=progress)
+    source = TrainOptions(data=str(triplets), negatives=("negative",))
+    pairs = training_pairs(options, source, triplets.parent)
+    train(model, pairs, options, Run(seed, bf16=False, micro_batch=None, progress=progress))
+
     module.auto_model.save_pretrained(scratch)
     scratch.replace(folder)
 
 
-def _tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
-    """One token per word, with the special tokens of ModernBERT."""
-    ids = {word: number for number, word in enumerate([*_SPECIAL, *words])}
+def make_tokenizer(vocabulary: list[str]) -> PreTrainedTokenizerFast:
+    """Make a tokenizer with one token per word, and the special tokens of ModernBERT."""
+    ids = {word: number for number, word in enumerate([*_SPECIAL, *vocabulary])}
+
     tokenizer = Tokenizer(WordLevel(ids, unk_token="[UNK]"))  # noqa: S106 - a token of text
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
     )
+
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=512, **dict(zip(names, _SPECIAL, strict=True))
     )
 
 
-def _model(vocabulary: int) -> ModernBertModel:
-    """An untrained encoder with mmBERT-small's rhythm and number of layers."""
+def _make_model(tokens: int) -> ModernBertModel:
+    """Make an untrained encoder with mmBERT-small's rhythm and number of layers."""
     config = ModernBertConfig(
-        vocab_size=vocabulary,
+        vocab_size=tokens,
         hidden_size=HIDDEN,
         intermediate_size=2 * HIDDEN,
         num_hidden_layers=LAYERS,
@@ -82,5 +92,6 @@ def _model(vocabulary: int) -> ModernBertModel:
         sep_token_id=3,
         eos_token_id=3,
     )
+
     with torch.no_grad():
         return ModernBertModel(config)

@@ -4,15 +4,18 @@ A model that only matches words finds nothing; it has to learn which words mean 
 """
 
 Pairs = dict[str, str]
+"""Query word by document word."""
 
 
 def _pairs(text: str) -> Pairs:
-    """Document word to query word, from lines of `document/query`."""
+    """Read query words by document word, from text such as `boat/vessel house/dwelling`."""
     pairs = dict(word.split("/") for word in text.split())
+
     words = [*pairs, *pairs.values()]
     if len(set(words)) != len(words):
         message = "a word of the toy world has two meanings"
         raise ValueError(message)
+
     return pairs
 
 
@@ -56,7 +59,7 @@ FILLERS = """
 
 
 def vocabulary() -> list[str]:
-    """Every word of the world, sorted."""
+    """Return every word of the world, sorted."""
     families = (NOUNS, ADJECTIVES, PEOPLE, PLACES, VERBS)
     words = {word for pairs in families for pair in pairs.items() for word in pair}
     return sorted(words | set(FILLERS.split()))

@@ -16,13 +16,24 @@ from evaluators._toy.words import ADJECTIVES, NOUNS, PEOPLE, PLACES, VERBS
 
 TASKS = ("ToyThings", "ToyPeople", "ToyPlaces")
 QUERIES = 60
+"""Queries of each task."""
 DOCUMENTS = 300
+"""Documents of each task."""
 TRIPLETS = 6000
+"""Rows of the training data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a passage tells: a person did something to two things at a place."""
+    """The content of a passage: a person did something to two things at a place.
+
+    Attributes:
+        person: who did it.
+        verb: the deed.
+        first: adjective and noun of one thing.
+        second: adjective and noun of the other thing.
+        place: where it was done.
+    """
 
     person: str
     verb: str
@@ -32,7 +43,7 @@ class Scene:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Scene":
-        """A scene drawn at random."""
+        """Draw a scene at random."""
         first, second = rng.sample(sorted(NOUNS), 2)
         one, other = rng.sample(sorted(ADJECTIVES), 2)
         return cls(
@@ -44,7 +55,7 @@ class Scene:
         )
 
     def twin(self) -> "Scene":
-        """The same words, but each adjective belongs to the other noun."""
+        """Return the scene of the same words in which each adjective has the other noun."""
         return replace(
             self,
             first=(self.second[0], self.first[1]),
@@ -52,9 +63,10 @@ class Scene:
         )
 
     def passage(self, rng: random.Random) -> str:
-        """The scene as a document tells it."""
+        """Tell the scene as a document does, in one of three forms."""
         (one, first), (other, second) = self.first, self.second
         place, person, verb = self.place, self.person, self.verb
+
         before = f"once the {other} {second} was near the {one} {first} ,"
         forms = (
             f"at the {place} the {person} {verb} the {one} {first} and the {other} {second} .",
@@ -64,10 +76,11 @@ class Scene:
         return rng.choice(forms)
 
     def question(self, task: str, rng: random.Random) -> str:
-        """A question that only this scene answers, in the other words."""
+        """Ask for the scene in query words; no other scene answers."""
         one, first = ADJECTIVES[self.first[0]], NOUNS[self.first[1]]
         other, second = ADJECTIVES[self.second[0]], NOUNS[self.second[1]]
         person, verb, place = PEOPLE[self.person], VERBS[self.verb], PLACES[self.place]
+
         forms = {
             "ToyThings": (
                 f"where was the {one} {first} beside the {other} {second} ?",
@@ -82,49 +95,51 @@ class Scene:
                 f"which {first} was in the {place} near the {other} {second} ?",
             ),
         }
+
         return rng.choice(forms[task])
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    """Write `folder/train.jsonl` and `folder/test`, the latter in NanoBEIR layout.
+    """Write `folder/train.jsonl`, and `folder/test` in NanoBEIR layout.
 
     Args:
         folder: an existing folder.
         seed: the same seed writes the same world.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    told: set[Scene] = set()
+    used: set[Scene] = set()
+
     for task in TASKS:
-        _write_task(folder / "test", task, _unheard(rng, told), rng)
-    scenes = _unheard(rng, told)
+        _write_task(folder / "test", task, _new_scenes(rng, used), rng)
+    (folder / "test" / "README.md").write_text(_layout(), encoding="utf-8")
+
     triplets = [
         {
             "anchor": scene.question(rng.choice(TASKS), rng),
             "positive": scene.passage(rng),
             "negative": scene.twin().passage(rng),
         }
-        for scene in islice(scenes, TRIPLETS)
+        for scene in islice(_new_scenes(rng, used), TRIPLETS)
     ]
     _write_lines(folder / "train.jsonl", triplets)
-    (folder / "test" / "README.md").write_text(_layout(), encoding="utf-8")
 
 
-def _unheard(rng: random.Random, told: set[Scene]) -> Iterator[Scene]:
-    """Scenes that were not told before, endlessly."""
+def _new_scenes(rng: random.Random, used: set[Scene]) -> Iterator[Scene]:
+    """Draw scenes that are not in `used`, without end, and add them to it with their twins."""
     while True:
         scene = Scene.draw(rng)
-        if scene not in told:
-            told |= {scene, scene.twin()}
+        if scene not in used:
+            used |= {scene, scene.twin()}
             yield scene
 
 
 def _write_task(folder: Path, task: str, scenes: Iterator[Scene], rng: random.Random) -> None:
-    """One task: half the scenes of the questions have a twin among the documents."""
+    """Write one task: the scenes of its questions, their twins, and other scenes."""
     asked = [next(scenes) for _ in range(QUERIES)]
     twins = [scene.twin() for scene in asked]
     others = [next(scenes) for _ in range(DOCUMENTS - len(asked) - len(twins))]
-    documents = [*asked, *twins, *others]
-    names = {scene: f"d{number}" for number, scene in enumerate(documents)}
+    names = {scene: f"d{number}" for number, scene in enumerate([*asked, *twins, *others])}
+
     corpus = [{"_id": name, "text": scene.passage(rng)} for scene, name in names.items()]
     rng.shuffle(corpus)
     queries = [
@@ -134,17 +149,19 @@ def _write_task(folder: Path, task: str, scenes: Iterator[Scene], rng: random.Ra
     qrels = [
         {"query-id": f"q{number}", "corpus-id": names[scene]} for number, scene in enumerate(asked)
     ]
+
     for config, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):
         _write_lines(folder / config / f"{task}.jsonl", rows)
 
 
 def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write rows as JSON, one a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def _layout() -> str:
-    """The front matter that tells `datasets` where each config and split lies."""
+    """Return the front matter that tells `datasets` where each config and split lies."""
     lines = ["---", "configs:"]
     for config in ("corpus", "queries", "qrels"):
         lines += [f"- config_name: {config}", "  data_files:"]

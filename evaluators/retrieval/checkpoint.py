@@ -1,7 +1,7 @@
 """Keeps trained weights until their trial's result is safe, so that a crash costs no training.
 
 A checkpoint is a folder that appears under its name only when everything in it is on the disk. It
-is a convenience: whatever goes wrong with it costs a warning, never the trial.
+is a convenience: if it cannot be written or read, that costs a warning, never the trial.
 """
 
 import hashlib
@@ -20,27 +20,35 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from evaluators._options import Options
+from evaluators._errors import first_line
+from evaluators._options import StrictRecord
 from evaluators.retrieval import device
 
 CHECKPOINT_SECONDS = 30.0
-"""Shorter training is repeated rather than kept."""
+"""Training that took less is repeated rather than kept. A heuristic: writing and syncing half a
+gigabyte of weights takes seconds, which is worth it only where it saves much more."""
 KEEP_SECONDS = 7 * 24 * 3600.0
-"""What nobody touched for so long belongs to a trial that nobody will resume."""
+"""A checkpoint that nobody touched for so long is removed. A heuristic: after a week off, a study
+that somebody still wants has gone on, and weights of half a gigabyte each fill a disk."""
 
-_WEIGHTS, _RECORD = "model.safetensors", "trained.json"
+_WEIGHTS_FILE, _RECORD_FILE = "model.safetensors", "trained.json"
 _TROUBLE = (OSError, SafetensorError, RuntimeError, ValueError, MemoryError)
 
 log = logging.getLogger("layer-search")
 
 
-class Trained(Options):
+class Training(StrictRecord):
     """How the weights of a checkpoint came about."""
 
     seconds: float
-    """What the training took."""
+    """Wall time of the training."""
     notes: tuple[str, ...]
-    """What the user should know of it."""
+    """Remarks for the user on the training."""
+
+
+class _Record(Training):
+    """The file that a checkpoint keeps beside its weights."""
+
     sha256: str
     """Digest of the file of weights."""
 
@@ -51,95 +59,139 @@ class Checkpoints:
 
     Attributes:
         folder: where they are; None keeps nothing.
-        recipe: everything that decides what is trained, except subset and seed.
+        recipe: everything that decides the trained weights, except subset and seed.
     """
 
     folder: Path | None
     recipe: str
 
     @classmethod
-    def within(cls, scratch: Path | None, recipe: Mapping[str, object]) -> "Checkpoints":
-        """The checkpoints in `scratch`; old ones of any recipe are removed from there."""
+    def open(cls, scratch: Path | None, recipe: Mapping[str, object]) -> "Checkpoints":
+        """Return the checkpoints of `recipe`; old ones of any recipe are removed from the disk.
+
+        Args:
+            scratch: folder of this machine for work that can be resumed; None keeps nothing.
+            recipe: everything that decides the trained weights, except subset and seed.
+        """
         folder = scratch / "checkpoints" if scratch else None
         if folder is not None:
-            _prune(folder)
+            _remove_old(folder)
         return cls(folder, json.dumps(recipe, sort_keys=True))
 
     def save(
-        self,
-        subset: tuple[int, ...],
-        seed: int,
-        model: torch.nn.Module,
-        seconds: float,
-        notes: tuple[str, ...],
+        self, subset: tuple[int, ...], seed: int, model: torch.nn.Module, training: Training
     ) -> None:
-        """Keep the weights of `model`, unless its training was short enough to be repeated."""
-        if self.folder is None or seconds < CHECKPOINT_SECONDS:
+        """Keep the weights of `model`, unless its training was short enough to be repeated.
+
+        Args:
+            subset: source layers of the trial, ascending.
+            seed: seed of the trial.
+            model: the trained model.
+            training: how it was trained.
+        """
+        if self.folder is None or training.seconds < CHECKPOINT_SECONDS:
             return
+
         name = self._name(subset, seed)
         unfinished = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.folder))
-            # copies, because a file of safetensors has no place for weights that are one
-            weights = {
-                key: tensor.detach().to("cpu", copy=True).contiguous()
-                for key, tensor in model.state_dict().items()
-            }
-            save_file(weights, unfinished / _WEIGHTS)
-            trained = Trained(seconds=seconds, notes=notes, sha256=_sha256(unfinished / _WEIGHTS))
-            (unfinished / _RECORD).write_text(trained.model_dump_json(), encoding="utf-8")
-            for path in (unfinished / _WEIGHTS, unfinished / _RECORD, unfinished):
-                _sync(path)
+            _write(unfinished, model, training)
+
             unfinished.replace(self.folder / name)
             _sync(self.folder)
         except _TROUBLE as error:
-            log.warning("cannot keep what was trained in %s: %s", self.folder, _first_line(error))
+            log.warning("cannot keep what was trained in %s: %s", self.folder, first_line(error))
         finally:
             if unfinished is not None:
                 shutil.rmtree(unfinished, ignore_errors=True)
 
-    def load(self, subset: tuple[int, ...], seed: int, model: torch.nn.Module) -> Trained | None:
-        """Load what was kept into `model`; None leaves it as it is: there is nothing to read."""
+    def load(self, subset: tuple[int, ...], seed: int, model: torch.nn.Module) -> Training | None:
+        """Load the kept weights into `model`.
+
+        Args:
+            subset: source layers of the trial, ascending.
+            seed: seed of the trial.
+            model: the cut model.
+
+        Returns:
+            How the weights were trained; None when there are none that can be read, and then the
+            model stays as it is.
+        """
         if self.folder is None:
             return None
+
         place = self.folder / self._name(subset, seed)
         try:
-            if not place.exists():
-                return None
-            trained = Trained.model_validate_json((place / _RECORD).read_bytes())
-            if _sha256(place / _WEIGHTS) != trained.sha256:
-                message = "the weights are not those that were written"
-                raise ValueError(message)
-            weights = load_file(place / _WEIGHTS)
-            if _shapes(weights) != _shapes(model.state_dict()):
-                message = "the weights are those of another model"
-                raise ValueError(message)
-            model.load_state_dict(weights, strict=True)
+            return _read(place, model) if place.exists() else None
         except _TROUBLE as error:
             if device.is_out_of_memory(error):
                 raise
-            log.warning("trained again, for %s cannot be read: %s", place, _first_line(error))
+            log.warning("trained again, for %s cannot be read: %s", place, first_line(error))
             shutil.rmtree(place, ignore_errors=True)
             return None
-        return trained
 
     def forget(self, subset: tuple[int, ...], seed: int) -> None:
-        """Remove this trial's checkpoint, and what a killed process left half-written."""
+        """Remove this trial's checkpoint, and files that a killed process left half-written.
+
+        Args:
+            subset: source layers of the trial, ascending.
+            seed: seed of the trial.
+        """
         if self.folder is None:
             return
+
         name = self._name(subset, seed)
         with suppress(OSError):
             for path in (self.folder / name, *self.folder.glob(f".{name}-*")):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _name(self, subset: tuple[int, ...], seed: int) -> str:
-        """Name of this trial's checkpoint."""
+        """Return the name of this trial's checkpoint."""
         return hashlib.sha256(json.dumps([self.recipe, subset, seed]).encode()).hexdigest()
 
 
-def _prune(folder: Path) -> None:
-    """Remove what is old in `folder`, finished or not."""
+def _write(folder: Path, model: torch.nn.Module, training: Training) -> None:
+    """Write weights and record into `folder`, and wait until they are on the disk."""
+    # copies, because a file of safetensors has no place for two names of one tensor
+    weights = {
+        key: tensor.detach().to("cpu", copy=True).contiguous()
+        for key, tensor in model.state_dict().items()
+    }
+    save_file(weights, folder / _WEIGHTS_FILE)
+
+    record = _Record(
+        seconds=training.seconds, notes=training.notes, sha256=_sha256(folder / _WEIGHTS_FILE)
+    )
+    (folder / _RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
+
+    for path in (folder / _WEIGHTS_FILE, folder / _RECORD_FILE, folder):
+        _sync(path)
+
+
+def _read(folder: Path, model: torch.nn.Module) -> Training:
+    """Load the weights in `folder` into `model`.
+
+    Raises:
+        ValueError: the files are damaged or belong to another model; or any other of `_TROUBLE`.
+    """
+    record = _Record.model_validate_json((folder / _RECORD_FILE).read_bytes())
+    if _sha256(folder / _WEIGHTS_FILE) != record.sha256:
+        message = "the weights are not those that were written"
+        raise ValueError(message)
+
+    weights = load_file(folder / _WEIGHTS_FILE)
+    if _shapes(weights) != _shapes(model.state_dict()):
+        message = "the weights are those of another model"
+        raise ValueError(message)
+
+    model.load_state_dict(weights, strict=True)
+    return record
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove checkpoints older than `KEEP_SECONDS` from `folder`, finished or not."""
     with suppress(OSError):  # at first there is no such folder
         for path in list(folder.iterdir()):
             with suppress(OSError):  # other workers clean up too
@@ -148,10 +200,12 @@ def _prune(folder: Path) -> None:
 
 
 def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Return shape and type of each tensor, by name."""
     return {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
 
 
 def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -163,7 +217,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset, get_dataset_split_names, load_dataset
 
-from evaluators.errors import InputError
-from evaluators.retrieval import EvaluationOptions, Options, TrainOptions
+from evaluators._errors import InputError, first_line
+from evaluators.retrieval.options import EvaluationOptions, Options, TrainOptions
 
 _FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 _HUB_ID = r"[\w.-]+/[\w.-]+"
@@ -17,7 +17,14 @@ _HUB_ID = r"[\w.-]+/[\w.-]+"
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One retrieval task: texts by id, and the ids of the relevant documents of each query."""
+    """One retrieval task.
+
+    Attributes:
+        task: its name.
+        queries: text of each query, by query id.
+        corpus: text of each document, by document id.
+        relevant: ids of the documents that answer a query, by query id.
+    """
 
     task: str
     queries: dict[str, str]
@@ -26,9 +33,14 @@ class Collection:
 
 
 def locate(source: str, folder: Path, key: str) -> str:
-    """The hub id or absolute local path that `source` means; `key` names it in errors.
+    """Return the hub id or absolute local path that `source` means.
 
-    What exists below `folder`, or is written like a path, is local; the rest is a hub id.
+    A name that exists below `folder`, or is written like a path, is local; all else is a hub id.
+
+    Args:
+        source: the name in the study file.
+        folder: folder that relative paths start from.
+        key: key of the study file, for errors.
 
     Raises:
         InputError: a local path does not exist, or `source` is neither path nor hub id.
@@ -36,70 +48,97 @@ def locate(source: str, folder: Path, key: str) -> str:
     path = Path(folder, Path(source).expanduser())
     if path.exists():
         return str(path.resolve())
+
     if source.startswith((".", "/", "~")) or not re.fullmatch(_HUB_ID, source):
         message = f"{key}: no such file or folder: {path}"
         raise InputError(message)
+
     return source
 
 
-def whence(source: str) -> str:
-    """What to add to an error about what was taken for a hub id."""
+def hub_hint(source: str) -> str:
+    """Return a remark for errors about a name that was taken for a hub id; empty for a path."""
     return "" if Path(source).exists() else " (there is no such folder, so the hub was asked)"
 
 
 def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Dataset:
-    """Columns `anchor`, `positive`, `negative_1`, ... with one text each, in this order.
+    """Load the training data.
+
+    Args:
+        options: the batch size.
+        train: data set and columns.
+        folder: folder that relative paths start from.
+
+    Returns:
+        Columns `anchor`, `positive`, `negative_1`, ... in this order, with one text in each row.
 
     Raises:
         InputError: the data cannot be loaded, lacks a column, or cannot fill one batch.
     """
-    data = _load_training(train, locate(train.data, folder, "evaluator.train.data"))
-    columns = {train.anchor: "anchor", train.positive: "positive"}
-    columns |= {name: f"negative_{i}" for i, name in enumerate(train.negatives, 1)}
-    if missing := [name for name in columns if name not in data.column_names]:
-        found = ", ".join(data.column_names)
-        message = f"evaluator.train: {train.data} has no column {missing[0]!r}, only {found}"
-        raise InputError(message)
-    if len(columns) != 2 + len(train.negatives):
-        message = "evaluator.train: anchor, positive and negatives must be different columns"
-        raise InputError(message)
-    data = data.select_columns(list(columns)).rename_columns(columns)
-    for name in data.column_names:
-        if not all(isinstance(text, str) and text for text in data[name]):
+    source = locate(train.data, folder, "evaluator.train.data")
+    pairs = _with_standard_columns(_load_training(train, source), train)
+
+    for name in pairs.column_names:
+        if not all(isinstance(text, str) and text for text in pairs[name]):
             message = f"{train.data}: column of {name!r} must hold a non-empty text in every row"
             raise InputError(message)
-    if len(data) < options.batch_size:
+
+    if len(pairs) < options.batch_size:
         message = (
-            f"{train.data} ({train.split}) has {len(data)} rows, too few for one batch of "
+            f"{train.data} ({train.split}) has {len(pairs)} rows, too few for one batch of "
             f"{options.batch_size}: lower evaluator.batch_size"
         )
         raise InputError(message)
-    return data
+
+    return pairs
 
 
 def _load_training(train: TrainOptions, source: str) -> Dataset:
-    """The split that `train` names, from the hub or from a local file."""
+    """Load the split that `train` names, from the hub or from a local file."""
     suffix = Path(source).suffix.lower()
     is_file = Path(source).is_file()
     if is_file and suffix not in _FORMATS:
         message = f"{source}: training data is read from {', '.join(_FORMATS)}"
         raise InputError(message)
+
     try:
         if is_file:
             return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
+
         return load_dataset(source, train.config, split=train.split, revision=train.revision)
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"evaluator.train: cannot load {train.data}, split {train.split!r} (a slice is written "
-            f"train[:2000]){whence(source)}: {_first_line(error)}"
+            f"train[:2000]){hub_hint(source)}: {first_line(error)}"
         )
         raise InputError(message) from error
 
 
+def _with_standard_columns(data: Dataset, train: TrainOptions) -> Dataset:
+    """Keep the columns that `train` names, under the names and in the order of the losses."""
+    columns = {train.anchor: "anchor", train.positive: "positive"}
+    columns |= {name: f"negative_{number}" for number, name in enumerate(train.negatives, 1)}
+
+    if missing := [name for name in columns if name not in data.column_names]:
+        found = ", ".join(data.column_names)
+        message = f"evaluator.train: {train.data} has no column {missing[0]!r}, only {found}"
+        raise InputError(message)
+
+    if len(columns) != 2 + len(train.negatives):
+        message = "evaluator.train: anchor, positive and negatives must be different columns"
+        raise InputError(message)
+
+    return data.select_columns(list(columns)).rename_columns(columns)
+
+
 def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
-    """The collections that `test` names, in its order.
+    """Load the collections that `test` names, in its order.
 
     Queries and documents without text are left out, as NanoBEIR's own evaluator does.
+
+    Args:
+        test: data set and tasks.
+        folder: folder that relative paths start from.
 
     Raises:
         InputError: the data cannot be loaded, or has no such task.
@@ -110,32 +149,35 @@ def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"{test.data} is not in NanoBEIR layout (configs corpus, queries, qrels; "
-            f"one split per task){whence(source)}: {_first_line(error)}"
+            f"one split per task){hub_hint(source)}: {first_line(error)}"
         )
         raise InputError(message) from error
+
     if unknown := [task for task in test.tasks if task not in splits]:
         message = (
             f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {', '.join(splits)}"
         )
         raise InputError(message)
-    return [_collection(source, task, test) for task in test.tasks or splits]
+
+    return [_load_collection(source, task, test) for task in test.tasks or splits]
 
 
-def _collection(source: str, task: str, test: EvaluationOptions) -> Collection:
-    """One task of `source`."""
+def _load_collection(source: str, task: str, test: EvaluationOptions) -> Collection:
+    """Load one task of `source`."""
 
     def rows(config: str, *columns: str) -> list[tuple[str, str]]:
         try:
             split = load_dataset(source, config, split=task, revision=test.revision)
             return list(zip(*(split[name] for name in columns), strict=True))
         except Exception as error:  # the library raises whatever its parts raise
-            message = f"cannot load {config} of task {task} from {test.data}: {_first_line(error)}"
+            message = f"cannot load {config} of task {task} from {test.data}: {first_line(error)}"
             raise InputError(message) from error
 
     relevant: dict[str, set[str]] = {}
     for query, documents in rows("qrels", "query-id", "corpus-id"):
         ids = [documents] if isinstance(documents, str) else documents
         relevant.setdefault(query, set()).update(ids)
+
     return Collection(
         task,
         {name: text for name, text in rows("queries", "_id", "text") if text},
@@ -144,22 +186,24 @@ def _collection(source: str, task: str, test: EvaluationOptions) -> Collection:
     )
 
 
-def fingerprint_pairs(data: Dataset) -> str:
-    """SHA-256 over all texts of `data`, in order."""
+def fingerprint_pairs(pairs: Dataset) -> str:
+    """Return the SHA-256 over all texts of the training data, in order."""
     return _digest(
-        text for row in data.iter(batch_size=1024) for texts in row.values() for text in texts
+        text for rows in pairs.iter(batch_size=1024) for texts in rows.values() for text in texts
     )
 
 
 def fingerprint_collections(found: Iterable[Collection]) -> str:
-    """SHA-256 over all texts and judgments of the collections."""
+    """Return the SHA-256 over all texts and judgments of the collections."""
 
-    def texts() -> Iterable[str]:
+    def texts() -> Iterator[str]:
         for collection in found:
             yield collection.task
+
             for part in (collection.queries, collection.corpus):
                 for name, text in part.items():
                     yield from (name, text)
+
             for name, ids in sorted(collection.relevant.items()):
                 yield from (name, *sorted(ids))
 
@@ -167,13 +211,10 @@ def fingerprint_collections(found: Iterable[Collection]) -> str:
 
 
 def _digest(texts: Iterable[str]) -> str:
+    """Return the SHA-256 over texts; their lengths are part of it, so that none run together."""
     digest = hashlib.sha256()
     for text in texts:
         encoded = text.encode()
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -1,6 +1,5 @@
-"""One trial, top to bottom: cut, fine-tune, score."""
+"""The evaluator `retrieval`: loads once, then cuts, fine-tunes and scores trial after trial."""
 
-import copy
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -10,272 +9,274 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-import transformers
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
 
+from evaluators._errors import InputError, TrialFailure, first_line
 from evaluators._options import BaseOptions, ScreenOptions
 from evaluators._types import (
     Context,
     Description,
-    Outcome,
-    PrefixTree,
+    Evaluation,
     Progress,
     ScreenScore,
-    TaskScore,
+    SubsetTree,
+    TaskEvaluation,
     silent,
 )
-from evaluators.errors import InputError, TrialFailure
-from evaluators.retrieval import Options, data, device, export, quiet, screen, supernet
-from evaluators.retrieval.base import load as load_base
-from evaluators.retrieval.checkpoint import Checkpoints
+from evaluators.retrieval import data, device, export, finetune, scoring
+from evaluators.retrieval.base import LoadedBase
+from evaluators.retrieval.checkpoint import Checkpoints, Training
 from evaluators.retrieval.data import Collection
-from evaluators.retrieval.finetune import CACHED, finetune
-from evaluators.retrieval.scoring import Prompts, score
-from evaluators.retrieval.stack import SharedStack
-from evaluators.retrieval.surgery import Encoder
+from evaluators.retrieval.options import Options
+from evaluators.retrieval.screening import SharedStack, Walk, sample_collections, supernet
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets")
-Result = TypeVar("Result")
+
+Value = TypeVar("Value")
 log = logging.getLogger("layer-search")
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalEvaluator:
-    """Everything that is loaded once per process and shared by its trials."""
+    """Everything that is loaded once per process and shared by its trials.
+
+    Attributes:
+        options: the `[evaluator]` section of the study file.
+        base: the base, ready to be cut.
+        description: properties of the base that the search needs to know.
+        pairs: training data; None when nothing is trained.
+        collections: test data.
+        checkpoints: trained weights kept on this machine until their trial's result is safe.
+    """
 
     options: Options
-    base: BaseOptions
+    base: LoadedBase
     description: Description
-    encoder: Encoder
-    shell: Transformer
-    """The base's tokenizer and settings; its model is replaced by the cut one, trial by trial."""
     pairs: Dataset | None
     collections: tuple[Collection, ...]
-    device: str
     checkpoints: Checkpoints
 
+    # --- load
+
     @classmethod
-    def create(cls, options: Options, base: BaseOptions, context: Context) -> "RetrievalEvaluator":
+    def load(cls, options: Options, base: BaseOptions, context: Context) -> "RetrievalEvaluator":
         """Load base, training pairs and collections.
+
+        Args:
+            options: the `[evaluator]` section of the study file.
+            base: the `[base]` section.
+            context: folders and device; whether to load data.
 
         Raises:
             InputError: one of them cannot be loaded or used.
         """
-        quiet.silence()
-        chosen = device.claim(context.device)
-        shell = load_base(base, context.folder)
-        encoder = Encoder.of(shell.model)
-        fingerprints = {"base": encoder.fingerprint()}
-        pairs, collections = None, []
+        device.silence_libraries()
+        loaded = LoadedBase.load(base, context.folder, device.claim(context.device))
+        fingerprints = {"base": loaded.encoder.fingerprint()}
+
+        pairs = None
         if options.steps and options.train and not context.base_only:
             pairs = data.training_pairs(options, options.train, context.folder)
             fingerprints["train"] = data.fingerprint_pairs(pairs)
+
+        collections: list[Collection] = []
         if not context.base_only:
             collections = data.collections(options.test, context.folder)
             fingerprints["test"] = data.fingerprint_collections(collections)
-        versions = {name: version(name) for name in _LIBRARIES}
+
+        description = Description(
+            base=Path(base.model).name,
+            layers=loaded.encoder.layers,
+            period=loaded.encoder.period,
+            fingerprints=fingerprints,
+            versions={name: version(name) for name in _LIBRARIES},
+        )
         recipe = {
             "options": options.model_dump(mode="json"),
             "base": base.model_dump(mode="json"),
-            "fingerprints": fingerprints,
-            "versions": versions,
-            "device": device.label(chosen),
+            "fingerprints": description.fingerprints,
+            "versions": description.versions,
+            "device": device.label(loaded.device),
         }
-        return cls(
-            options=options,
-            base=base,
-            description=Description(
-                Path(base.model).name, encoder.layers, encoder.period, fingerprints, versions
-            ),
-            encoder=encoder,
-            shell=shell,
-            pairs=pairs,
-            collections=tuple(collections),
-            device=chosen,
-            checkpoints=Checkpoints.within(context.scratch, recipe),
-        )
+        checkpoints = Checkpoints.open(context.scratch, recipe)
 
-    @property
-    def hidden_size(self) -> int:
-        """Width of the base's hidden states."""
-        return int(self.encoder.config.hidden_size)
+        return cls(options, loaded, description, pairs, tuple(collections), checkpoints)
 
-    def evaluate(self, subset: tuple[int, ...], seed: int, progress: Progress = silent) -> Outcome:
-        """Cut, fine-tune and score `subset`.
+    # --- one trial
+
+    def evaluate(
+        self, subset: tuple[int, ...], seed: int, progress: Progress = silent
+    ) -> Evaluation:
+        """Cut, fine-tune and score `subset`; see `evaluators.Evaluator`.
+
+        Args:
+            subset: source layers to keep, ascending.
+            seed: decides everything that is left to chance.
+            progress: called as the trial goes on.
 
         Raises:
             TrialFailure: NaN, out of memory even with the smallest batches, or an empty task.
         """
-        notes: list[str] = []
         try:
-            (model, dropped), cut_seconds = _timed(lambda: self._cut(subset, progress))
-            notes += dropped
-            model, train_seconds, learned = self._learn(subset, model, seed, progress)
-            notes += learned
+            (model, lost), cut_seconds = _timed(lambda: self._cut(subset, progress))
+            model, training = self._finetune(subset, model, seed, progress)
             tasks, evaluate_seconds = _timed(lambda: self._score(model, progress))
         except InputError as error:
             raise TrialFailure(str(error)) from error
         except (RuntimeError, MemoryError) as error:
             if not device.is_out_of_memory(error):
                 raise
-            message = f"out of memory: {str(error).splitlines()[0]}"
+            message = f"out of memory: {first_line(error)}"
             raise TrialFailure(message) from error
         finally:
             device.free_memory()
-        return Outcome(
+
+        seconds = {"cut": cut_seconds, "train": training.seconds, "evaluate": evaluate_seconds}
+
+        return Evaluation(
             mean=sum(task.score for task in tasks.values()) / len(tasks),
             tasks=tasks,
-            seconds={"cut": cut_seconds, "train": train_seconds, "evaluate": evaluate_seconds},
-            device=device.label(self.device),
+            seconds=seconds,
+            device=device.label(self.base.device),
             versions=self.description.versions,
-            notes=tuple(notes),
+            notes=(*lost, *training.notes),
         )
 
-    def build(self, subset: tuple[int, ...]) -> tuple[SentenceTransformer, tuple[str, ...]]:
-        """The cut, untrained retriever on this process's device, and notes on what it lost."""
-        model, notes = self.encoder.cut(subset)
-        shell = copy.copy(self.shell)  # shares the tokenizer; the model is its own
-        shell._modules = dict(shell._modules)  # noqa: SLF001 - a shallow copy shares this mapping
-        shell.model = model
-        pooling = Pooling(self.hidden_size, self.base.pooling)
-        retriever = SentenceTransformer(
-            modules=[shell, pooling], device=self.device, similarity_fn_name="cosine"
+    def _cut(
+        self, subset: tuple[int, ...], progress: Progress
+    ) -> tuple[SentenceTransformer, tuple[str, ...]]:
+        """Return the cut, untrained model, and notes on weights it could not keep."""
+        progress("cut", 0, 1)
+        cut = self.base.cut(subset)
+        progress("cut", 1, 1)
+        return cut
+
+    def _finetune(
+        self, subset: tuple[int, ...], model: SentenceTransformer, seed: int, progress: Progress
+    ) -> tuple[SentenceTransformer, Training]:
+        """Return the trained model, and how it was trained.
+
+        Training that an interruption left without its score is not done again.
+        """
+        if self.pairs is None:
+            return model, Training(seconds=0.0, notes=())
+
+        # also here, and not only in the trainer: scoring must not depend on who trained
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        if kept := self.checkpoints.load(subset, seed, model):
+            progress("train", self.options.steps, self.options.steps)
+            notes = (*kept.notes, "trained before an interruption")
+            return model, Training(seconds=kept.seconds, notes=notes)
+
+        start = time.perf_counter()
+        model, notes = finetune.train_within_memory(
+            model,
+            lambda: self.base.cut(subset)[0],
+            self.pairs,
+            self.options,
+            finetune.Run(seed, self.base.bf16, self.options.first_micro_batch, progress),
         )
-        return retriever, notes
+        training = Training(seconds=time.perf_counter() - start, notes=notes)
+
+        self.checkpoints.save(subset, seed, model, training)
+        return model, training
+
+    def _score(self, model: SentenceTransformer, progress: Progress) -> dict[str, TaskEvaluation]:
+        """Return the score of each task."""
+        model.eval()
+        progress("evaluate", 0, len(self.collections))
+
+        scores: dict[str, TaskEvaluation] = {}
+        for collection in self.collections:
+            scores[collection.task] = scoring.score_within_memory(
+                model,
+                collection,
+                self._prompts,
+                batch_size=self.options.test.batch_size,
+                bf16=self.base.bf16,
+            )
+            progress("evaluate", len(scores), len(self.collections))
+        return scores
 
     def forget(self, subset: tuple[int, ...], seed: int) -> None:
-        """Remove this trial's checkpoint; see `evaluators.Resumable`."""
+        """Remove this trial's checkpoint; see `evaluators.Resumable`.
+
+        Args:
+            subset: source layers of the trial, ascending.
+            seed: seed of the trial.
+        """
         self.checkpoints.forget(subset, seed)
 
+    # --- before and after all trials
+
     def screen(
-        self,
-        tree: PrefixTree,
-        options: ScreenOptions,
-        progress: Progress = silent,
+        self, tree: SubsetTree, options: ScreenOptions, progress: Progress = silent
     ) -> Iterator[ScreenScore]:
-        """Score what `tree` wants with shared weights; see `evaluators.Screener`."""
-        model, _ = self.build(tuple(range(self.encoder.layers)))
-        stack = SharedStack.within(model, self.encoder.stack)
+        """Score every subset that `tree` wants with shared weights; see `evaluators.Screener`.
+
+        Args:
+            tree: the subsets.
+            options: weights, sample and training.
+            progress: called after each training step of a supernet.
+
+        Raises:
+            InputError: a supernet is asked for, and there is no training data.
+            TrialFailure: NaN, or an empty task.
+        """
+        model = self.base.whole()
+        stack = SharedStack.take_over(model, self.base.encoder.stack)
+
         if options.weights == "supernet":
             if self.pairs is None:
                 message = (
                     'screen.weights = "supernet" needs evaluator.train and evaluator.steps > 0'
                 )
                 raise InputError(message)
-            recipe = supernet.Recipe(self.pairs, self.options, self.base.precision == "bf16")
-            supernet.train(model, stack, tree, options, recipe, self.checkpoints, progress)
-        walk = screen.Walk(
+            recipe = supernet.Recipe(self.pairs, self.options, self.base.bf16, self.checkpoints)
+            supernet.train(model, stack, tree, options, recipe, progress)
+
+        walk = Walk(
             model.eval(),
             stack,
-            screen.sample(self.collections, options),
-            Prompts(self.options.query_prompt, self.options.document_prompt),
+            sample_collections(self.collections, options),
+            self._prompts,
             batch_size=options.batch_size,
-            bf16=self.base.precision == "bf16",
+            bf16=self.base.bf16,
         )
         yield from walk.run(tree)
         log.debug("layers run over the sample: %d", walk.forwards)
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the base's hidden states."""
+        return self.base.encoder.hidden_size
+
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
-        """Write the cut, untrained model; see `evaluators.Exporter`."""
-        model, _ = self.build(subset)
-        model.prompts = {
-            "query": self.options.query_prompt,
-            "document": self.options.document_prompt,
-        }
-        return export.write(model, folder, card, self.encoder.period)
+        """Write the cut, untrained model; see `evaluators.Exporter`.
 
-    def _cut(
-        self, subset: tuple[int, ...], progress: Progress
-    ) -> tuple[SentenceTransformer, tuple[str, ...]]:
-        progress("cut", 0, 1)
-        cut = self.build(subset)
-        progress("cut", 1, 1)
-        return cut
+        Args:
+            subset: source layers to keep, ascending.
+            folder: where to write; must not exist.
+            card: text of the model card.
 
-    def _learn(
-        self, subset: tuple[int, ...], model: SentenceTransformer, seed: int, progress: Progress
-    ) -> tuple[SentenceTransformer, float, tuple[str, ...]]:
-        """The trained model, the seconds its training took, and notes on that.
+        Returns:
+            The folder.
 
-        Training that an interruption left without its score is not done again.
+        Raises:
+            EvaluatorError: the folder exists, or the reloaded model differs from the cut one.
         """
-        if self.pairs is not None:
-            # also here, and not only in the trainer: scoring must not depend on who trained
-            torch.use_deterministic_algorithms(mode=True, warn_only=True)
-        if kept := self.checkpoints.load(subset, seed, model):
-            progress("train", self.options.steps, self.options.steps)
-            return model, kept.seconds, (*kept.notes, "trained before an interruption")
-        (model, notes), seconds = _timed(lambda: self._train(subset, model, seed, progress))
-        self.checkpoints.save(subset, seed, model, seconds, tuple(notes))
-        return model, seconds, tuple(notes)
+        model, _ = self.base.cut(subset)
+        model.prompts = {"query": self._prompts.query, "document": self._prompts.document}
+        return export.write(model, folder, card, self.base.encoder.period)
 
-    def _train(
-        self, subset: tuple[int, ...], model: SentenceTransformer, seed: int, progress: Progress
-    ) -> tuple[SentenceTransformer, list[str]]:
-        """The fine-tuned model. Out of memory starts over with half the micro-batch."""
-        if self.pairs is None:
-            return model, []
-        micro_batch = self.options.micro_batch if self.options.loss == CACHED else None
-        notes: list[str] = []
-        while True:
-            # also here, and not only in the trainer: torch's own state must not leak between trials
-            transformers.set_seed(seed)
-            try:
-                finetune(
-                    model,
-                    self.pairs,
-                    self.options,
-                    seed=seed,
-                    bf16=self.base.precision == "bf16",
-                    micro_batch=micro_batch,
-                    progress=progress,
-                )
-            except (RuntimeError, MemoryError) as error:
-                smaller = (micro_batch or self.options.batch_size) // 2
-                if not device.is_out_of_memory(error) or smaller == 0:
-                    raise
-                micro_batch = smaller
-                notes = [f"out of memory: trained in micro-batches of {micro_batch}"]
-            else:
-                return model, notes
-            model.to("cpu").zero_grad()  # our caller still holds it: off the device with it
-            del model
-            device.free_memory()
-            model, _ = self.build(subset)  # from the start: a half-trained model is another recipe
-
-    def _score(self, model: SentenceTransformer, progress: Progress) -> dict[str, TaskScore]:
-        """Scores of all tasks."""
-        scores: dict[str, TaskScore] = {}
-        model.eval()
-        progress("evaluate", 0, len(self.collections))
-        for collection in self.collections:
-            scores[collection.task] = self._score_task(model, collection)
-            progress("evaluate", len(scores), len(self.collections))
-        return scores
-
-    def _score_task(self, model: SentenceTransformer, collection: Collection) -> TaskScore:
-        """Score of one task. Out of memory starts over with half the batch."""
-        prompts = Prompts(self.options.query_prompt, self.options.document_prompt)
-        bf16 = self.base.precision == "bf16"
-        batch_size = self.options.test.batch_size
-        while True:
-            try:
-                with (
-                    torch.inference_mode(),
-                    torch.autocast(self.device, torch.bfloat16, enabled=bf16),
-                ):
-                    return score(model, collection, prompts, batch_size)
-            except (RuntimeError, MemoryError) as error:
-                if not device.is_out_of_memory(error) or batch_size == 1:
-                    raise
-                batch_size //= 2
-            device.free_memory()
+    @property
+    def _prompts(self) -> scoring.Prompts:
+        """Texts put before queries and documents."""
+        return scoring.Prompts(self.options.query_prompt, self.options.document_prompt)
 
 
-def _timed(step: Callable[[], Result]) -> tuple[Result, float]:
-    """What `step` returns, and its wall time in seconds."""
+def _timed(step: Callable[[], Value]) -> tuple[Value, float]:
+    """Return the result of `step`, and its wall time in seconds."""
     start = time.perf_counter()
     return step(), time.perf_counter() - start

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import torch
 from sentence_transformers import SentenceTransformer
 
-from evaluators._types import TaskScore
-from evaluators.errors import TrialFailure
+from evaluators._errors import TrialFailure
+from evaluators._types import TaskEvaluation
+from evaluators.retrieval import device
 from evaluators.retrieval.data import Collection
 
 CUTOFF = 10
-DISCOUNTS = [1 / math.log2(rank + 2) for rank in range(CUTOFF)]
+"""Ranks that count: BEIR and NanoBEIR report NDCG@10."""
+DISCOUNTS = [1 / math.log2(rank + 1) for rank in range(1, CUTOFF + 1)]
+"""Weight of a relevant document at each rank, from 1 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,45 +25,88 @@ class Prompts:
     document: str = ""
 
 
+def score_within_memory(
+    model: SentenceTransformer,
+    collection: Collection,
+    prompts: Prompts,
+    *,
+    batch_size: int,
+    bf16: bool,
+) -> TaskEvaluation:
+    """Score `model` on one task, with half the batch for as long as memory runs out.
+
+    Args:
+        model: the retriever, on its device and in evaluation mode.
+        collection: the task.
+        prompts: put before queries and documents.
+        batch_size: texts encoded at once, in the first attempt.
+        bf16: run matrix products in bfloat16.
+
+    Raises:
+        TrialFailure: the collection is empty, or an embedding is not finite.
+        RuntimeError: memory ran out with single texts, too; or a MemoryError.
+    """
+    kind = model.device.type
+    while True:
+        try:
+            with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
+                return score(model, collection, prompts, batch_size)
+        except (RuntimeError, MemoryError) as error:
+            if not device.is_out_of_memory(error) or batch_size == 1:
+                raise
+
+        batch_size //= 2
+        device.free_memory()  # out here, where no traceback holds tensors any more
+
+
 def score(
     model: SentenceTransformer, collection: Collection, prompts: Prompts, batch_size: int
-) -> TaskScore:
-    """NDCG@10 of `model` on `collection`: the mean, and by query id.
+) -> TaskEvaluation:
+    """Score `model` on one task by NDCG@10: the mean, and by query id.
 
     Relevance is binary and similarity is cosine; equal similarities are ranked by document id, and
     queries without a relevant document are left out, all as in `NanoBEIREvaluator`.
 
+    Args:
+        model: the retriever.
+        collection: the task.
+        prompts: put before queries and documents.
+        batch_size: texts encoded at once.
+
     Raises:
         TrialFailure: the collection is empty, or an embedding is not finite.
     """
-    queries = judged(collection)
+    queries = answerable_queries(collection)
     documents = dict(sorted(collection.corpus.items()))  # so that a stable sort breaks ties by id
-    asked = model.encode_query(
+
+    query_embeddings = model.encode_query(
         list(queries.values()),
         prompt=prompts.query or None,
         batch_size=batch_size,
         convert_to_tensor=True,
         show_progress_bar=False,
     )
-    told = model.encode_document(
+    document_embeddings = model.encode_document(
         list(documents.values()),
         prompt=prompts.document or None,
         batch_size=batch_size,
         convert_to_tensor=True,
         show_progress_bar=False,
     )
+
     # always in fp32: bfloat16 has 8 bits, in which the best documents of a query tie
-    with torch.autocast(asked.device.type, enabled=False):
-        similarity = model.similarity(asked.float(), told.float())
+    with torch.autocast(query_embeddings.device.type, enabled=False):
+        similarity = model.similarity(query_embeddings.float(), document_embeddings.float())
     if not torch.isfinite(similarity).all():
         message = f"embeddings of task {collection.task} are not numbers"
         raise TrialFailure(message)
+
     scores = ndcg_by_query(similarity, list(queries), list(documents), collection)
-    return TaskScore(math.fsum(scores.values()) / len(scores), scores)
+    return TaskEvaluation(math.fsum(scores.values()) / len(scores), scores)
 
 
-def judged(collection: Collection) -> dict[str, str]:
-    """The queries that have a relevant document, in their order.
+def answerable_queries(collection: Collection) -> dict[str, str]:
+    """Return the queries that have a relevant document, in their order.
 
     Raises:
         TrialFailure: there is none, or no document at all.
@@ -68,17 +114,19 @@ def judged(collection: Collection) -> dict[str, str]:
     queries = {
         name: text for name, text in collection.queries.items() if collection.relevant.get(name)
     }
+
     if not queries or not collection.corpus:
         missing = "document" if queries else "query with a relevant document"
         message = f"task {collection.task} is empty: it has no {missing}"
         raise TrialFailure(message)
+
     return queries
 
 
 def ndcg_by_query(
     similarity: torch.Tensor, queries: list[str], documents: list[str], collection: Collection
 ) -> dict[str, float]:
-    """NDCG@10 of each query.
+    """Return the NDCG@10 of each query.
 
     Args:
         similarity: (queries, documents), finite.
@@ -97,13 +145,19 @@ def ndcg_by_query(
 
 
 def ndcg(hits: list[bool], relevant: int) -> float:
-    """Normalised discounted cumulative gain of the first ten hits, with binary relevance.
+    """Return the normalised discounted cumulative gain of a ranking, with binary relevance.
 
-    Järvelin and Kekäläinen (2002), with the logarithmic discount that BEIR uses.
+    Järvelin and Kekäläinen (2002), with the logarithmic discount that BEIR uses:
+
+        DCG@10  = sum over ranks i = 1..10 of rel_i / log2(i + 1),  rel_i = 1 if relevant, else 0
+        NDCG@10 = DCG@10 / IDCG@10
+
+    where IDCG@10 is the DCG@10 of the best ranking, all relevant documents first.
 
     Args:
-        hits: whether each ranked document is relevant, best first.
+        hits: whether each ranked document is relevant, best first; the first ten count.
         relevant: number of relevant documents, at least 1.
     """
     gain = sum(discount for discount, hit in zip(DISCOUNTS, hits, strict=False) if hit)
-    return gain / sum(DISCOUNTS[:relevant])
+    ideal = sum(DISCOUNTS[:relevant])
+    return gain / ideal

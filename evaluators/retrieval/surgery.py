@@ -2,7 +2,7 @@
 
 The cut model is the stock model built from the shortened configuration, with the kept layers'
 weights renamed and loaded strictly. Nothing of the base's module tree is reused, so no module can
-remember its old index: what is scored is what is saved and what is reloaded, by construction.
+remember its old index: the scored, the saved and the reloaded model are the same by construction.
 """
 
 import copy
@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from evaluators.errors import InputError
+from evaluators._errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,92 +39,116 @@ class Encoder:
         """Number of layers."""
         return int(self.config.num_hidden_layers)
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        return int(self.config.hidden_size)
+
     @classmethod
     def of(cls, model: PreTrainedModel) -> "Encoder":
-        """Take `model` apart.
+        """Take the weights and the configuration of `model`.
 
         Raises:
             InputError: it has no homogeneous stack of layers.
         """
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-        return cls(model.config, weights, find_stack(model), rhythm(model.config))
+        return cls(model.config, weights, find_stack(model), find_period(model.config))
 
     def cut(self, subset: tuple[int, ...]) -> tuple[PreTrainedModel, tuple[str, ...]]:
-        """The model that keeps only the layers in `subset`, on the CPU, in evaluation mode.
+        """Build the model that keeps only the layers in `subset`.
 
         Args:
             subset: source layers, ascending.
 
         Returns:
-            The model, and notes on what it could not keep: a base that starts without a norm
-            (ModernBERT) has no place for the pre-norm of another first layer.
+            The model, on the CPU and in evaluation mode, and notes on weights it could not keep:
+            a base that starts without a norm (ModernBERT) has no place for the pre-norm of another
+            first layer.
 
         Raises:
-            InputError: the base has no such layers.
+            InputError: the base has no such layers, or its weights do not fit the shorter model.
         """
         if not subset or subset[-1] >= self.layers:
             message = f"cannot keep layers {subset}: the base has layers 0 to {self.layers - 1}"
             raise InputError(message)
+
         with no_init_weights():
             model: PreTrainedModel = AutoModel.from_config(
-                self._shortened(subset),
+                self._shortened_config(subset),
                 attn_implementation=self.config._attn_implementation,  # noqa: SLF001 - its only name
                 dtype=torch.float32,
                 trust_remote_code=False,
             )
-        weights, dropped = self._renamed(subset, set(model.state_dict()))
+
+        weights, dropped = self._renamed_weights(subset, set(model.state_dict()))
         try:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             message = f"{type(model).__name__} cannot be cut to {subset}: {reason}"
             raise InputError(message) from error
-        notes = (
-            (f"layer {subset[0]} comes first and loses {', '.join(dropped)}",) if dropped else ()
-        )
+
+        notes: tuple[str, ...] = ()
+        if dropped:
+            notes = (f"layer {subset[0]} comes first and loses {', '.join(dropped)}",)
         return model.eval(), notes
 
     def fingerprint(self) -> str:
-        """SHA-256 over the names and values of all weights."""
+        """Return the SHA-256 over the names and values of all weights."""
         digest = hashlib.sha256()
         for name in sorted(self.weights):
             digest.update(name.encode())
             digest.update(self.weights[name].contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def _shortened(self, subset: tuple[int, ...]) -> PreTrainedConfig:
-        """The configuration of the cut model; positions follow the rhythm of the base."""
+    def _shortened_config(self, subset: tuple[int, ...]) -> PreTrainedConfig:
+        """Return the configuration of the cut model; positions follow the rhythm of the base."""
         config = copy.deepcopy(self.config)
         config.num_hidden_layers = len(subset)
+
         types = getattr(config, "layer_types", None)
         if types is not None:
             # with a rhythm the first layers' types are the rhythm; without one each keeps its own
             kept = range(len(subset)) if self.period else subset
             config.layer_types = [types[layer] for layer in kept]
+
         return config
 
-    def _renamed(
+    def _renamed_weights(
         self, subset: tuple[int, ...], expected: set[str]
     ) -> tuple[dict[str, torch.Tensor], list[str]]:
-        """Weights of the cut model, and the names that its first layer has no place for."""
+        """Give the weights the names they have in the cut model.
+
+        Args:
+            subset: source layers, ascending.
+            expected: names of the cut model's weights.
+
+        Returns:
+            The weights by new name, and the names, within its layer, of each weight that the first
+            layer has no place for.
+        """
         position = {layer: place for place, layer in enumerate(subset)}
+        prefix = f"{self.stack}."
+
         renamed: dict[str, torch.Tensor] = {}
         for name, tensor in self.weights.items():
-            if not name.startswith(f"{self.stack}."):
+            if not name.startswith(prefix):
                 renamed[name] = tensor
                 continue
-            index, rest = name.removeprefix(f"{self.stack}.").split(".", 1)
+            index, rest = name.removeprefix(prefix).split(".", 1)
             if int(index) in position:
-                renamed[f"{self.stack}.{position[int(index)]}.{rest}"] = tensor
-        first = f"{self.stack}.0."
+                renamed[f"{prefix}{position[int(index)]}.{rest}"] = tensor
+
+        first = f"{prefix}0."
         dropped = [name for name in renamed if name.startswith(first) and name not in expected]
         for name in dropped:
             del renamed[name]
+
         return renamed, [name.removeprefix(first) for name in dropped]
 
 
 def find_stack(model: PreTrainedModel) -> str:
-    """Name of the module list that holds all layers of `model`, all of one class.
+    """Return the name of the module list that holds all layers of `model`, all of one class.
 
     Raises:
         InputError: there is none, or more than one.
@@ -137,6 +161,7 @@ def find_stack(model: PreTrainedModel) -> str:
         and len(module) == count
         and len({type(layer) for layer in module}) == 1
     ]
+
     if len(stacks) != 1:
         found = f"{len(stacks)} of them" if stacks else "none"
         message = (
@@ -144,19 +169,22 @@ def find_stack(model: PreTrainedModel) -> str:
             f"layers, found {found}; choose an encoder such as ModernBERT, BERT or XLM-RoBERTa"
         )
         raise InputError(message)
+
     return stacks[0]
 
 
-def rhythm(config: PreTrainedConfig) -> int | None:
-    """The period of global attention that `config` describes; None when there is no rhythm.
+def find_period(config: PreTrainedConfig) -> int | None:
+    """Return the period p of global attention, or None when there is no rhythm.
 
-    A rhythm is a period p such that layer i attends globally exactly when i % p == 0.
+    In a rhythm of period p, layer i attends globally exactly when i % p == 0.
     """
     types = getattr(config, "layer_types", None)
     if not types or len(set(types)) == 1:
         return None
+
     is_global = [kind == "full_attention" for kind in types]
     for period in range(2, len(types) + 1):
         if is_global == [layer % period == 0 for layer in range(len(types))]:
             return period
+
     return None

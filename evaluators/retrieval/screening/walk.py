@@ -1,0 +1,227 @@
+"""Scores every subset of every depth with shared weights, in one walk over their prefix tree.
+
+The hidden states after a prefix are kept while the subsets that begin with it are walked, so each
+edge of the tree costs one layer, run once over the sampled texts. Memory is that of the sample's
+hidden states times the depth.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from evaluators._errors import TrialFailure
+from evaluators._types import ScreenScore, SubsetTree
+from evaluators.retrieval.data import Collection
+from evaluators.retrieval.scoring import Prompts, ndcg_by_query
+from evaluators.retrieval.screening.stack import SharedStack, Step
+
+Hidden = list[torch.Tensor]
+"""Hidden states (texts, tokens, hidden size) of each batch."""
+Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
+"""By position, the arguments that the stock model passes to the layer besides hidden states."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Texts of like length that go through the layers together.
+
+    Attributes:
+        features: the tokenizer's output for them.
+        places: index of each text among all texts.
+        calls: arguments of each layer besides hidden states.
+        root: hidden states (texts, tokens, hidden size) before the first layer.
+    """
+
+    features: dict[str, Any]
+    places: list[int]
+    calls: Calls
+    root: torch.Tensor
+
+
+class Walk:
+    """The walk over one tree with one set of weights.
+
+    Args:
+        model: retriever with all layers of the base; its stack is taken over.
+        stack: that stack.
+        collections: the tasks to score on, with the corpus of each in ascending order of ids.
+        prompts: put before queries and documents.
+        batch_size: texts run at once.
+        bf16: run matrix products in bfloat16.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        stack: SharedStack,
+        collections: Sequence[Collection],
+        prompts: Prompts,
+        *,
+        batch_size: int,
+        bf16: bool,
+    ) -> None:
+        self._model, self._stack = model, stack
+        self._batch_size, self._bf16 = batch_size, bf16
+        self._collections = collections
+        self.forwards = 0
+        """Layers run so far, each over all texts: the edges walked."""
+
+        self._texts = 0
+        self._batches: list[_Batch] = []
+        self._spans: list[tuple[slice, slice]] = []
+        with torch.inference_mode():
+            for part in collections:
+                queries = self._add_texts(part.queries.values(), "query", prompts.query)
+                documents = self._add_texts(part.corpus.values(), "document", prompts.document)
+                self._spans.append((queries, documents))
+
+            self._base_similarities = self._similarities_of_base()
+
+    def run(self, tree: SubsetTree) -> Iterator[ScreenScore]:
+        """Score all subsets that `tree` wants, depth first.
+
+        Args:
+            tree: the subsets.
+
+        Raises:
+            TrialFailure: an embedding is not finite.
+        """
+        yield from self._walk_below((), [batch.root for batch in self._batches], tree)
+
+    def _walk_below(
+        self, prefix: tuple[int, ...], hidden: Hidden, tree: SubsetTree
+    ) -> Iterator[ScreenScore]:
+        """Score the subsets that begin with `prefix`, whose hidden states are `hidden`."""
+        for layer in tree.children(prefix):
+            subset = (*prefix, layer)
+            with torch.inference_mode():
+                after = self._run_layer(len(prefix), layer, hidden)
+                score = self._score(subset, after) if tree.wanted(subset) else None
+
+            if score is not None:
+                yield score
+            yield from self._walk_below(subset, after, tree)
+
+    def _run_layer(self, position: int, layer: int, hidden: Hidden) -> Hidden:
+        """Return the hidden states after one more layer."""
+        self.forwards += 1
+        calls = [batch.calls[position] for batch in self._batches]
+
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
+            return [
+                self._stack.run(position, layer, states, *arguments, **options)
+                for states, (arguments, options) in zip(hidden, calls, strict=True)
+            ]
+
+    # --- before the walk
+
+    def _add_texts(self, texts: Iterable[str], task: str, prompt: str) -> slice:
+        """Tokenize texts, and record the work of the stock model before its first layer.
+
+        Returns:
+            Their places among all texts.
+        """
+        listed, first = list(texts), self._texts
+        # texts of like length share a batch, so that little of it is padding
+        order = sorted(range(len(listed)), key=lambda i: -len(listed[i]))
+
+        for start in range(0, len(order), self._batch_size):
+            chosen = order[start : start + self._batch_size]
+            features = self._tokenize([listed[i] for i in chosen], task, prompt)
+            calls, root = self._record_calls(features)
+            self._batches.append(_Batch(features, [first + i for i in chosen], calls, root))
+
+        self._texts += len(listed)
+        return slice(first, self._texts)
+
+    def _tokenize(self, texts: list[str], task: str, prompt: str) -> dict[str, Any]:
+        """Return the tokenizer's output for texts, on the model's device."""
+        features = self._model.preprocess(texts, prompt=prompt or None, task=task)
+        return {
+            name: value.to(self._model.device) if isinstance(value, torch.Tensor) else value
+            for name, value in features.items()
+        }
+
+    def _record_calls(self, features: dict[str, Any]) -> tuple[Calls, torch.Tensor]:
+        """Record the arguments of each layer, and the hidden states before the first."""
+        calls: Calls = []
+        roots: Hidden = []
+
+        def step(
+            _position: int,
+            hidden: torch.Tensor,
+            *arguments: Any,  # noqa: ANN401 - the stock model's own
+            **options: Any,  # noqa: ANN401
+        ) -> torch.Tensor:
+            calls.append((arguments, options))
+            roots.append(hidden)
+            return hidden
+
+        self._embed(features, step)
+        return calls, roots[0]
+
+    def _similarities_of_base(self) -> list[torch.Tensor]:
+        """Return the cosines (queries, documents) of each task by all layers of the base."""
+        step = self._stack.step_through(tuple(range(len(self._batches[0].calls))))
+        return self._similarities([self._embed(batch.features, step) for batch in self._batches])
+
+    # --- one subset
+
+    def _score(self, subset: tuple[int, ...], hidden: Hidden) -> ScreenScore:
+        """Score the subset whose last hidden states are `hidden`."""
+        embeddings = [
+            # the layers are done: each position returns the states after the last of them
+            self._embed(batch.features, lambda *_, after=states, **__: after)
+            for states, batch in zip(hidden, self._batches, strict=True)
+        ]
+
+        similarities = self._similarities(embeddings)
+        if not all(torch.isfinite(found).all() for found in similarities):
+            message = f"embeddings of {subset} are not numbers"
+            raise TrialFailure(message)
+
+        ndcgs = [
+            fmean(ndcg_by_query(found, list(part.queries), list(part.corpus), part).values())
+            for found, part in zip(similarities, self._collections, strict=True)
+        ]
+        correlations = [
+            _correlation(found, reference)
+            for found, reference in zip(similarities, self._base_similarities, strict=True)
+        ]
+
+        return ScreenScore(subset, fmean(ndcgs), fmean(correlations))
+
+    def _embed(self, features: dict[str, Any], step: Step) -> torch.Tensor:
+        """Return embeddings (texts, size) with `step` in the place of the layers."""
+        self._stack.step = step
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
+            embeddings: torch.Tensor = self._model(dict(features))["sentence_embedding"]
+        return embeddings.float()
+
+    def _similarities(self, embeddings: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the cosines (queries, documents) of each task.
+
+        Args:
+            embeddings: (texts, size) of each batch.
+        """
+        first = embeddings[0]
+        whole = torch.empty(self._texts, first.shape[1], device=first.device)
+        for batch, part in zip(self._batches, embeddings, strict=True):
+            whole[batch.places] = part
+
+        whole = torch.nn.functional.normalize(whole, dim=1)
+        return [whole[queries] @ whole[documents].T for queries, documents in self._spans]
+
+
+def _correlation(left: torch.Tensor, right: torch.Tensor) -> float:
+    """Return Pearson's correlation of two matrices; 0 where one of them does not vary."""
+    if left.numel() == 1:
+        return 0.0
+
+    found = float(torch.corrcoef(torch.stack([left.flatten(), right.flatten()]))[0, 1])
+    return found if math.isfinite(found) else 0.0

@@ -2,15 +2,27 @@
 
 
 class StorageError(Exception):
-    """The store cannot do what was asked."""
+    """The store cannot do as it was asked."""
 
 
 class InputError(StorageError, ValueError):
-    """What was asked for cannot be: a bad URL, an unknown study, a changed study file."""
+    """The request is impossible: a bad URL, an unknown study, a depth that does not exist."""
+
+
+class StoreMissingError(InputError):
+    """There is no store behind the URL yet."""
+
+
+class StoreOutdatedError(StorageError):
+    """The store has the schema of another release."""
 
 
 class StoreUnavailableError(StorageError):
     """The database does not answer."""
+
+
+class UnscoredSubsetError(InputError):
+    """A subset has no score in the study."""
 
 
 class BudgetSpentError(StorageError):
@@ -18,4 +30,9 @@ class BudgetSpentError(StorageError):
 
 
 class ClaimTakenError(StorageError):
-    """Somebody else has claimed this subset and seed."""
+    """Another worker has claimed this subset and seed."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of the message of `error`, or the name of its type without one."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,28 +1,35 @@
-"""The tables. Optuna keeps its own (`studies`, `trials`, ...) in the same database; ours differ.
+"""The tables of the store.
 
-Ours are the truth; Optuna's are what its dashboard and samplers read.
+Optuna keeps tables of its own (`studies`, `trials`, ...) in the same database, so our names differ.
+Ours hold the truth; Optuna's mirror it for its dashboard and its users.
 """
 
 from datetime import datetime
-from typing import Any, Literal, get_args
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     CheckConstraint,
     DateTime,
+    Dialect,
+    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     MetaData,
     String,
+    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.clock import utc_now
+from storage.database.clock import utc_now
+from storage.states import AttemptOutcome, Origin, TrialState
+from storage.subset_key import Subset, key, parse
 
-NAMES = {
+_CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -31,46 +38,53 @@ NAMES = {
 }
 
 
+class SubsetKey(TypeDecorator[Subset]):
+    """A subset, which SQL holds as its canonical key and Python as a tuple."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Subset | None, dialect: Dialect) -> str | None:
+        """Return the key of a subset."""
+        del dialect
+        return None if value is None else key(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Subset | None:
+        """Return the subset of a key.
+
+        Raises:
+            InputError: the database holds no such key.
+        """
+        del dialect
+        return None if value is None else parse(value)
+
+
+def _as_text(choices: type[StrEnum]) -> Enum:
+    """Return the type of a column that holds the value of one of `choices` as text."""
+    return Enum(
+        choices,
+        native_enum=False,
+        length=None,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
 def _where(sqlite: str, postgresql: str) -> dict[str, Any]:
-    """Options of an index on some rows only."""
+    """Return the options of an index on some rows only."""
     return {"sqlite_where": text(sqlite), "postgresql_where": text(postgresql)}
-
-
-State = Literal["waiting", "running", "complete", "failed"]
-"""`waiting` was given back and can be taken at once; the rest says itself."""
-
-
-MANUAL = "manual"
-"""Origin of a trial that was chosen by hand."""
-
-REPLICATE = "replicate"
-"""Origin of a trial that repeats a subset with another seed."""
-
-REPEAT = "repeat"
-"""Origin of a trial that `study.replicates` asked for: another seed, counted by the budget."""
-
-BEYOND_BUDGET = (MANUAL, REPLICATE)
-"""Origins that no budget counts."""
-
-SET_ASIDE = "set aside: "
-"""How the error of a trial begins that ended too many of its workers."""
-
-Outcome = Literal["complete", "failed", "interrupted", "broke", "died", "released", "superseded"]
-"""How an attempt ended: with scores; with the reason there are none; given back by its worker;
-given back after an unforeseen error; its worker was gone; given back by a person; its result came
-second.
-"""
 
 
 class Table(DeclarativeBase):
     """Base of all tables."""
 
-    metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's
+    metadata = MetaData(naming_convention=_CONSTRAINT_NAMES)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy asks for a plain dictionary here
         dict[str, Any]: JSON,
         datetime: DateTime,
-        State: String,
-        Outcome: String,
+        TrialState: _as_text(TrialState),
+        Origin: _as_text(Origin),
+        AttemptOutcome: _as_text(AttemptOutcome),
+        Subset: SubsetKey,
     }
 
 
@@ -81,7 +95,7 @@ class Study(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(unique=True, index=True, server_default=text("''"))
-    """Never used again, unlike name and number: what a machine keeps for a study refers to it."""
+    """Never used again, unlike name and number: files that a machine keeps for a study bear it."""
     name: Mapped[str] = mapped_column(unique=True)
     file: Mapped[dict[str, Any]]
     """The whole study file."""
@@ -113,7 +127,7 @@ class Depth(Table):
     taken: Mapped[int] = mapped_column(server_default="0")
     """Trials claimed so far that the budget counts."""
     optuna_study: Mapped[str] = mapped_column(unique=True)
-    leader: Mapped[str | None]
+    leader: Mapped[Subset | None]
     """The subset with the best mean; the simplest of them when several have it."""
     leader_seeds: Mapped[int] = mapped_column(server_default="0")
     """Seeds behind the leader's mean."""
@@ -132,25 +146,26 @@ class Trial(Table):
     __table_args__ = (
         UniqueConstraint("study_id", "subset", "seed"),
         Index(None, "study_id", "depth", "state"),
-        Index(None, "study_id", **_where("told = 0", "NOT told")),  # few rows
+        Index(None, "study_id", **_where("mirrored = 0", "NOT mirrored")),  # few rows
         ForeignKeyConstraint(
             ["study_id", "depth"],
             ["search_depths.study_id", "search_depths.depth"],
             ondelete="CASCADE",
         ),
-        CheckConstraint(f"state IN {get_args(State)}", name="state"),
+        CheckConstraint(f"state IN {tuple(map(str, TrialState))}", name="state"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int]
     depth: Mapped[int]
-    subset: Mapped[str]
+    subset: Mapped[Subset]
     seed: Mapped[int]
-    origin: Mapped[str]
-    """Who chose it: `first`, the sampler's name, `repeat`, or one that no budget counts."""
-    state: Mapped[State]
+    origin: Mapped[Origin]
+    sampler: Mapped[str | None]
+    """Name of the sampler that proposed it; NULL for any other origin."""
+    state: Mapped[TrialState]
     owner: Mapped[str | None]
-    """Worker that holds it, or held it last: host:pid:start:boot:namespace."""
+    """Worker that holds it, or held it last: the text of a `storage.queue.worker_id.WorkerId`."""
     token: Mapped[int]
     """Grows with every claim, so that a result can tell which claim it belongs to."""
     crashes: Mapped[int]
@@ -160,7 +175,7 @@ class Trial(Table):
     lease_until: Mapped[datetime | None]
     """By the database's clock, UTC; a running trial past it may be taken over."""
     optuna_number: Mapped[int | None]
-    told: Mapped[bool]
+    mirrored: Mapped[bool]
     """Whether Optuna knows the end of this trial."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
     started_at: Mapped[datetime | None]
@@ -174,15 +189,20 @@ class Trial(Table):
     versions: Mapped[dict[str, Any] | None]
     notes: Mapped[str | None]
     drift: Mapped[str | None]
-    """How its worker's data, base or libraries differed from those the study began with."""
+    """How its worker's data, base or libraries differed from the ones the study began with."""
     error: Mapped[str | None]
+    """Why it failed."""
+    set_aside: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it failed because it ended too many of its workers."""
 
 
 class Attempt(Table):
     """One claim of a trial, and how it ended."""
 
     __tablename__ = "search_attempts"
-    __table_args__ = (CheckConstraint(f"outcome IN {get_args(Outcome)}", name="outcome"),)
+    __table_args__ = (
+        CheckConstraint(f"outcome IN {tuple(map(str, AttemptOutcome))}", name="outcome"),
+    )
 
     trial_id: Mapped[int] = mapped_column(
         ForeignKey("search_trials.id", ondelete="CASCADE"), primary_key=True
@@ -191,17 +211,18 @@ class Attempt(Table):
     owner: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
     ended_at: Mapped[datetime | None]
-    outcome: Mapped[Outcome | None]
+    outcome: Mapped[AttemptOutcome | None]
     """NULL while it lasts."""
     reason: Mapped[str | None]
 
 
 class Standing(Table):
-    """What the leaderboard says of one subset: its mean, and how sure that is.
+    """The place of one subset on the leaderboard: its mean, and how sure that is.
 
     The first columns are written with each result. The variances cost a pass over the scores by
-    query, and follow (`storage.standings`); the columns `..._seeds` and `compared_to` say what they
-    were computed from, so that the view can tell when they are out of date.
+    query, and follow (`storage.leaderboard.standings`); the columns `..._seeds` and `compared_to`
+    say from which seeds and leader they were computed, so that the view can tell when they are out
+    of date.
     """
 
     __tablename__ = "search_standings"
@@ -216,13 +237,16 @@ class Standing(Table):
     )
 
     study_id: Mapped[int] = mapped_column(primary_key=True)
-    subset: Mapped[str] = mapped_column(primary_key=True)
+    subset: Mapped[Subset] = mapped_column(primary_key=True)
     depth: Mapped[int]
     gaps: Mapped[int]
     """Breaks between consecutive layers: `0_1_2_18` has one."""
     layers: Mapped[str]
     """The layers with three digits each, `000001002018`: sorts by the lowest layers."""
-    origin: Mapped[str]
+    origin: Mapped[Origin]
+    """Of its first trial."""
+    sampler: Mapped[str | None]
+    """Of its first trial."""
     mean: Mapped[float]
     """Mean over seeds."""
     seeds: Mapped[int]
@@ -237,10 +261,10 @@ class Standing(Table):
     variance_seeds: Mapped[int | None]
     """Seeds that `variance` was computed from."""
     difference_variance: Mapped[float | None]
-    """The same of the paired difference to `compared_to`."""
+    """Variance of the paired difference to `compared_to` that stems from the choice of queries."""
     difference_seeds: Mapped[int | None]
     """Seeds of this subset that it was computed from."""
-    compared_to: Mapped[str | None]
+    compared_to: Mapped[Subset | None]
     compared_seeds: Mapped[int | None]
     """Seeds of `compared_to` that it was computed from."""
 
@@ -282,3 +306,45 @@ class QueryScore(Table):
         ForeignKey("search_queries.id", ondelete="CASCADE"), primary_key=True
     )
     score: Mapped[float]
+
+
+class Screen(Table):
+    """Score of one subset with shared weights, before any trial of it."""
+
+    __tablename__ = "search_screens"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    weights: Mapped[str] = mapped_column(primary_key=True)
+    """`untrained` or `supernet`."""
+    subset: Mapped[Subset] = mapped_column(primary_key=True)
+    depth: Mapped[int]
+    ndcg: Mapped[float]
+    """Mean NDCG@10 over tasks, on a sample of queries and documents."""
+    agreement: Mapped[float]
+    """Correlation of its query-document similarities with those of the whole base."""
+
+
+class ScreenFit(Table):
+    """Quality of one measure of a screen as a prediction of the trials of one depth."""
+
+    __tablename__ = "search_screen_fits"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    depth: Mapped[int] = mapped_column(primary_key=True)
+    weights: Mapped[str] = mapped_column(primary_key=True)
+    measure: Mapped[str] = mapped_column(primary_key=True)
+    """`ndcg` or `agreement`."""
+    subsets: Mapped[int]
+    """Subsets that were screened and have a trial."""
+    spearman: Mapped[float]
+    spearman_low: Mapped[float]
+    spearman_high: Mapped[float]
+    recall: Mapped[float]
+    """Share of the best by trial that are among as many best by screen: ten, or half of them."""
+    recall_low: Mapped[float]
+    recall_high: Mapped[float]
+    measured_at: Mapped[datetime] = mapped_column(insert_default=utc_now())

@@ -2,72 +2,50 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
-from sqlalchemy import Engine, ForeignKey, delete, func, insert, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Engine, delete, func, insert, select
 
-from storage import engine as engines
-from storage.clock import utc_now
-from storage.schema import Standing, Study, Table
-from storage.studies import insert_new
-
-
-class Screen(Table):
-    """What shared weights say of one subset."""
-
-    __tablename__ = "search_screens"
-
-    study_id: Mapped[int] = mapped_column(
-        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
-    )
-    weights: Mapped[str] = mapped_column(primary_key=True)
-    """`untrained` or `supernet`."""
-    subset: Mapped[str] = mapped_column(primary_key=True)
-    depth: Mapped[int]
-    ndcg: Mapped[float]
-    """Mean NDCG@10 over tasks, on a sample of queries and documents."""
-    agreement: Mapped[float]
-    """Correlation of its query-document similarities with those of the whole base."""
-
-
-class ScreenFit(Table):
-    """How well one measure of a screen predicts the trials of one depth."""
-
-    __tablename__ = "search_screen_fits"
-
-    study_id: Mapped[int] = mapped_column(
-        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
-    )
-    depth: Mapped[int] = mapped_column(primary_key=True)
-    weights: Mapped[str] = mapped_column(primary_key=True)
-    measure: Mapped[str] = mapped_column(primary_key=True)
-    """`ndcg` or `agreement`."""
-    subsets: Mapped[int]
-    """Subsets that were screened and have a trial."""
-    spearman: Mapped[float]
-    spearman_low: Mapped[float]
-    spearman_high: Mapped[float]
-    recall: Mapped[float]
-    """Share of the best by trial that are among as many best by screen: ten, or half of them."""
-    recall_low: Mapped[float]
-    recall_high: Mapped[float]
-    measured_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
+from storage.database import insert_missing, patient, read, utc_now, write
+from storage.schema import Screen, ScreenFit, Standing, Study
+from storage.subset_key import Subset
 
 
 @dataclass(frozen=True, slots=True)
-class Screened:
-    """One subset's scores by one kind of weights."""
+class ScreenedSubset:
+    """Scores of one subset with one kind of shared weights.
 
-    subset: str
-    depth: int
+    Attributes:
+        subset: the kept layers.
+        ndcg: mean NDCG@10 over tasks, on a sample of queries and documents.
+        agreement: correlation of its similarities with those of the whole base, -1 to 1.
+    """
+
+    subset: Subset
     ndcg: float
     agreement: float
 
+    @property
+    def depth(self) -> int:
+        """Number of kept layers."""
+        return len(self.subset)
+
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """How well one measure of a screen predicts the trials of one depth; intervals are of 95 %."""
+class FitRecord:
+    """Quality of one measure of a screen as a prediction of trials; intervals are of 95 %.
+
+    Attributes:
+        depth: depth of the subsets.
+        weights: weights they were screened with: `untrained` or `supernet`.
+        measure: `ndcg` or `agreement`.
+        subsets: subsets that were screened and have a trial.
+        spearman: rank correlation of screen and trials, -1 to 1.
+        spearman_low: lower end of its interval.
+        spearman_high: upper end of its interval.
+        recall: share of the best by trial that are among as many best by screen, 0 to 1.
+        recall_low: lower end of its interval.
+        recall_high: upper end of its interval.
+    """
 
     depth: int
     weights: str
@@ -81,49 +59,68 @@ class Fit:
     recall_high: float
 
 
-def record(engine: Engine, study_id: int, weights: str, found: Iterable[Screened]) -> None:
-    """Add scores; a subset that has one with these weights keeps it."""
-    rows = [{"study_id": study_id, "weights": weights, **asdict(one)} for one in found]
+@patient
+def record_screened(
+    engine: Engine, study_id: int, weights: str, screened: Iterable[ScreenedSubset]
+) -> None:
+    """Add scores; a subset that has one with these weights keeps it.
+
+    Args:
+        engine: the store.
+        study_id: the study.
+        weights: `untrained` or `supernet`.
+        screened: the scores.
+    """
+    rows = [
+        {"study_id": study_id, "weights": weights, "depth": one.depth, **asdict(one)}
+        for one in screened
+    ]
     if rows:
-        with engines.write(engine) as connection:
-            insert_new(connection, Screen, rows)
+        with write(engine) as connection:
+            insert_missing(connection, Screen, rows)
 
 
-def scores(engine: Engine, study_id: int, depth: int | None = None) -> dict[str, list[Screened]]:
-    """All scores by kind of weights, of one depth or of all."""
-    query = select(Screen.weights, Screen.subset, Screen.depth, Screen.ndcg, Screen.agreement)
+def read_screened(
+    engine: Engine, study_id: int, depth: int | None = None
+) -> dict[str, list[ScreenedSubset]]:
+    """Return all scores by kind of weights, of one depth or of all."""
+    query = select(Screen.weights, Screen.subset, Screen.ndcg, Screen.agreement)
     query = query.where(Screen.study_id == study_id).order_by(Screen.weights, Screen.subset)
     if depth is not None:
         query = query.where(Screen.depth == depth)
-    found: dict[str, list[Screened]] = {}
-    with engines.read(engine) as connection:
-        for row in connection.execute(query):
-            one = Screened(row.subset, row.depth, row.ndcg, row.agreement)
-            found.setdefault(row.weights, []).append(one)
+
+    found: dict[str, list[ScreenedSubset]] = {}
+    with read(engine) as connection:
+        for weights, subset, ndcg, agreement in connection.execute(query):
+            found.setdefault(weights, []).append(ScreenedSubset(subset, ndcg, agreement))
     return found
 
 
-def counts(engine: Engine, study_id: int) -> dict[tuple[str, int], int]:
-    """Number of scored subsets by kind of weights and depth."""
+def count_screened(engine: Engine, study_id: int) -> dict[tuple[str, int], int]:
+    """Return the number of scored subsets by kind of weights and depth."""
     kind = (Screen.weights, Screen.depth)
     query = select(*kind, func.count()).where(Screen.study_id == study_id)
-    with engines.read(engine) as connection:
+
+    with read(engine) as connection:
         rows = connection.execute(query.group_by(*kind).order_by(*kind))
         return {(weights, depth): number for weights, depth, number in rows}
 
 
-def means(engine: Engine, study_id: int, depth: int) -> dict[str, float]:
-    """Mean over seeds of every subset of one depth that has a trial."""
+def mean_by_subset(engine: Engine, study_id: int, depth: int) -> dict[Subset, float]:
+    """Return the mean over seeds of every subset of one depth that has a trial."""
     here = (Standing.study_id == study_id, Standing.depth == depth)
-    with engines.read(engine) as connection:
+    with read(engine) as connection:
         rows = connection.execute(select(Standing.subset, Standing.mean).where(*here))
         return {row.subset: row.mean for row in rows}
 
 
-def record_fits(engine: Engine, study_id: int, depths: Sequence[int], fits: Sequence[Fit]) -> None:
-    """Put `fits` in the place of what was known of `depths`."""
+def replace_fits(
+    engine: Engine, study_id: int, depths: Sequence[int], fits: Sequence[FitRecord]
+) -> None:
+    """Store `fits` in place of all earlier ones of `depths`."""
     rows = [{"study_id": study_id, "measured_at": utc_now(), **asdict(fit)} for fit in fits]
-    with engines.write(engine) as connection:
+
+    with write(engine) as connection:
         # one worker at a time: several may end together
         connection.execute(select(Study.id).where(Study.id == study_id).with_for_update())
         old = (ScreenFit.study_id == study_id, ScreenFit.depth.in_(depths))

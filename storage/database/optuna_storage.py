@@ -1,24 +1,29 @@
-"""Optuna's storage in the same database, with the same connection settings."""
+"""Optuna's own storage in the same database, with the same connection settings."""
 
 import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import URL
 
-from storage import engine as engines
+from storage.database.engine import engine_settings
 
 
 def open_optuna(url: URL, *, create: bool = False) -> RDBStorage:
-    """Optuna's storage at `url`. `create` makes its tables: only under the caller's lock."""
+    """Open Optuna's storage at `url`.
+
+    Args:
+        url: the store.
+        create: whether its tables are made where they are missing; only under the lock of a setup.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return RDBStorage(
         url.render_as_string(hide_password=False),
-        engine_kwargs=engines.settings(url),
+        engine_kwargs=engine_settings(url),
         skip_table_creation=not create,
         skip_compatibility_check=not create,
     )
 
 
-def create_tables(url: URL) -> None:
+def create_optuna_tables(url: URL) -> None:
     """Create Optuna's tables where they are missing."""
     storage = open_optuna(url, create=True)
     storage.engine.dispose()

@@ -1,4 +1,4 @@
-"""Creates the role that dashboards and curious people connect as: it may read, change nothing."""
+"""The PostgreSQL role that dashboards and readers connect as: it may read and change nothing."""
 
 import re
 
@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine
 
-from storage import engine as engines
+from storage.database.engine import write
 from storage.errors import InputError, StorageError
 
 _GRANTS = (
@@ -23,7 +23,7 @@ _GRANTS = (
 
 
 def create_reader(engine: Engine, name: str, password: str | None = None) -> None:
-    """Create the role `name`, or bring it back to what it may do.
+    """Create the role `name`, or reset an existing one to a reader's rights.
 
     Args:
         engine: the store, connected as the owner of its tables.
@@ -40,7 +40,8 @@ def create_reader(engine: Engine, name: str, password: str | None = None) -> Non
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", name) or name.startswith("pg_"):
         message = f"{name!r} cannot be a role: use letters, digits, '_' and '-', not pg_ in front"
         raise InputError(message)
-    with engines.write(engine) as connection:
+
+    with write(engine) as connection:
         driver = connection.connection.driver_connection
         if not isinstance(driver, psycopg.Connection):
             raise TypeError(type(driver).__name__)
@@ -54,12 +55,14 @@ def create_reader(engine: Engine, name: str, password: str | None = None) -> Non
 def _create(
     connection: "psycopg.Connection[tuple[object, ...]]", name: str, password: str | None
 ) -> None:
+    """Create the role where it is missing, grant its rights, and set its password."""
     cursor = connection.cursor()
     cursor.execute("SELECT current_user, current_database(), current_schema()")
     user, database, schema = cursor.fetchone() or (None, None, None)
     if name == user:
         message = f"{name!r} owns the store: name another role"
         raise InputError(message)
+
     names = {
         "role": sql.Identifier(name),
         "database": sql.Identifier(str(database)),
@@ -69,6 +72,7 @@ def _create(
         cursor.execute(sql.SQL("CREATE ROLE {role}").format(**names))
     for grant in _GRANTS:
         cursor.execute(sql.SQL(grant).format(**names))
+
     if password is not None:
         hashed = connection.pgconn.encrypt_password(
             password.encode(), name.encode(), b"scram-sha-256"

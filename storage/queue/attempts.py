@@ -2,33 +2,34 @@
 
 from sqlalchemy import ColumnElement, Connection, insert, update
 
-from storage.clock import utc_now
+from storage.database import utc_now
 from storage.schema import Attempt
+from storage.states import AttemptOutcome
 
 
-def begin(connection: Connection, trial_id: int, token: int, owner: str) -> None:
+def begin_attempt(connection: Connection, trial_id: int, token: int, owner: str) -> None:
     """Note that `owner` has claimed the trial."""
     values = {"trial_id": trial_id, "token": token, "owner": owner}
     connection.execute(insert(Attempt).values(values))
 
 
-def end(
+def end_attempts(
     connection: Connection,
     trial_id: int,
-    outcome: str,
+    outcome: AttemptOutcome,
     reason: str | None = None,
     *,
     token: int | None = None,
 ) -> None:
-    """Note how an attempt ended.
+    """Note how one attempt at a trial ended, or all of its attempts that last.
 
     Args:
         connection: the transaction that ends it.
         trial_id: its trial.
-        outcome: one of `storage.schema.Outcome`.
-        reason: what is to be said about it.
-        token: the attempt, whatever was noted before (a worker thought dead may yet deliver); all
-            attempts of the trial that last when left out.
+        outcome: how it ended.
+        reason: a remark on that.
+        token: the attempt, even if it was noted as ended (a worker thought dead may yet deliver);
+            all attempts of the trial that last when left out.
     """
     which: ColumnElement[bool] = (
         Attempt.outcome.is_(None) if token is None else Attempt.token == token

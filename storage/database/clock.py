@@ -10,7 +10,11 @@ from sqlalchemy.sql.functions import GenericFunction
 
 
 class utc_now(GenericFunction[datetime]):  # noqa: N801 - named like the SQL function it stands for
-    """Now, or a number of seconds from now, as a timestamp without zone, in UTC."""
+    """The present time, or some seconds from it, as a timestamp without zone, in UTC.
+
+    Args:
+        seconds: added to the present; negative for the past.
+    """
 
     type = DateTime()
     inherit_cache = True

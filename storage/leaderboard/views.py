@@ -1,13 +1,14 @@
 """The leaderboard as SQL views, the same text on SQLite and PostgreSQL."""
 
-from storage.standings import variance_of_difference, variance_of_mean
+from storage.leaderboard.variances import variance_of_difference, variance_of_mean
 
 # A stored variance counts only if it was computed from the seeds and the leader of today.
 _SCORED = f"""
     SELECT
         s.name AS study, x.depth AS depth, x.subset AS subset, x.gaps AS gaps, x.layers AS layers,
         x.mean AS mean, x.seeds AS seeds, x.lowest AS lowest, x.highest AS highest,
-        x.origin AS origin, x.train_seconds AS train_seconds, x.finished_at AS finished_at,
+        coalesce(x.sampler, x.origin) AS origin,
+        x.train_seconds AS train_seconds, x.finished_at AS finished_at,
         d.leader AS leader, d.critical AS critical, best.mean AS leader_mean,
         d.seed_variance / x.seeds AS seed_variance,
         d.seed_variance * (1.0 / x.seeds + 1.0 / d.leader_seeds) AS seed_difference_variance,
@@ -24,9 +25,9 @@ _SCORED = f"""
     JOIN search_studies AS s ON s.id = x.study_id
     JOIN search_depths AS d ON d.study_id = x.study_id AND d.depth = x.depth
     JOIN search_standings AS best ON best.study_id = d.study_id AND best.subset = d.leader
-"""  # noqa: S608 - constants
+"""
 
-_JUDGED = f"""
+_WITH_TIES = f"""
 SELECT
     study, depth, subset, mean, seeds, standard_error, query_error, seed_error,
     leader, leader_mean, mean - leader_mean AS difference, difference_error,
@@ -52,8 +53,8 @@ FROM (
             ))
         END AS difference_error
     FROM ({_SCORED}) AS scored
-) AS judged
-"""  # noqa: S608 - constants
+) AS with_errors
+"""
 
 LEADERBOARD = f"""
 CREATE VIEW leaderboard AS
@@ -62,10 +63,10 @@ SELECT
     rank() OVER (PARTITION BY study, depth ORDER BY mean DESC) AS rank,
     subset, mean, seeds, standard_error, query_error, seed_error,
     difference, difference_error, tied, gaps, lowest, highest, origin, train_seconds, finished_at
-FROM ({_JUDGED}) AS ranked
-"""  # noqa: S608 - constants
+FROM ({_WITH_TIES}) AS ranked
+"""
 
-# The simplest of the tied: fewest breaks between consecutive layers, then the lowest layers.
+# The pick is the simplest of the tied: fewest breaks between layers, then the lowest layers.
 BEST_PER_DEPTH = f"""
 CREATE VIEW best_per_depth AS
 SELECT
@@ -80,10 +81,10 @@ FROM (
             PARTITION BY study, depth
             ORDER BY CASE WHEN tied = 1 THEN 0 ELSE 1 END, gaps, layers
         ) AS place
-    FROM ({_JUDGED}) AS ranked
+    FROM ({_WITH_TIES}) AS ranked
 ) AS placed
 GROUP BY study, depth
-"""  # noqa: S608 - constants
+"""
 
 LEADERBOARD_BY_TASK = """
 CREATE VIEW leaderboard_by_task AS

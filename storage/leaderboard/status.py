@@ -1,22 +1,22 @@
-"""Where studies stand: counts, live workers, pace."""
+"""The progress of studies: counts, live workers, pace."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, case, distinct, func, select
+from sqlalchemy import ColumnElement, Engine, Function, case, distinct, func, select
 
-from storage import engine as engines
-from storage.clock import utc_now
-from storage.schema import BEYOND_BUDGET, SET_ASIDE, Depth, Study, Trial
+from storage.database import read, utc_now
+from storage.schema import Depth, Study, Trial
+from storage.states import UNBUDGETED, TrialState
 
 WINDOW_SECONDS = 3600.0
-"""What the pace is measured over: the last hour."""
+"""Seconds that the pace is measured over: the last hour, as `trials per hour` suggests."""
 
 
 @dataclass(frozen=True, slots=True)
 class DepthStatus:
-    """Where one depth of a study stands; counts are of the trials that the budget counts.
+    """The progress of one depth of a study; counts are of trials that the budget counts.
 
     Attributes:
         study: name of the study.
@@ -26,7 +26,7 @@ class DepthStatus:
         complete: trials with a score.
         running: trials that a worker holds.
         waiting: trials that were given back.
-        failed: trials without a score, those set aside included.
+        failed: trials without a score, the ones set aside included.
         set_aside: trials that ended too many of their workers.
         beyond: trials that no budget counts, chosen by hand or repeated, in any state.
         best: best score of all trials.
@@ -53,27 +53,33 @@ class DepthStatus:
     began: datetime
 
 
-def status(engine: Engine, study: str | None = None) -> list[DepthStatus]:
-    """Where every depth stands, of `study` or of all studies."""
-    counted = Trial.origin.not_in(BEYOND_BUDGET)
-
-    def number(condition: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's own type is a mouthful
-        return func.count(case((condition, 1)))
-
+def depth_statuses(engine: Engine, study: str | None = None) -> list[DepthStatus]:
+    """Return the progress of every depth, of `study` or of all studies."""
+    budgeted = Trial.origin.not_in(UNBUDGETED)
     recent = Trial.finished_at > utc_now(-WINDOW_SECONDS)
-    alive = (Trial.state == "running") & (Trial.lease_until > utc_now())
-    states = [
-        number((Trial.state == state) & counted).label(state)
-        for state in ("complete", "running", "waiting", "failed")
+    alive = (Trial.state == TrialState.RUNNING) & (Trial.lease_until > utc_now())
+
+    counts = [
+        _count((Trial.state == state) & budgeted).label(state.value)
+        for state in (
+            TrialState.COMPLETE,
+            TrialState.RUNNING,
+            TrialState.WAITING,
+            TrialState.FAILED,
+        )
     ]
     query = (
         select(
-            Study.name.label("study"), Study.base, Depth.depth, Depth.budget, *states,
-            number(Trial.error.startswith(SET_ASIDE)).label("set_aside"),
-            number(~counted).label("beyond"),
+            Study.name.label("study"),
+            Study.base,
+            Depth.depth,
+            Depth.budget,
+            *counts,
+            _count(Trial.set_aside.is_(True)).label("set_aside"),
+            _count(~budgeted).label("beyond"),
             func.max(Trial.mean).label("best"),
             func.count(distinct(case((alive, Trial.owner)))).label("workers"),
-            number(recent).label("recent"),
+            _count(recent).label("recent"),
             func.min(case((recent, Trial.started_at))).label("since"),
             Study.created_at.label("began"),
             utc_now().label("now"),
@@ -82,20 +88,28 @@ def status(engine: Engine, study: str | None = None) -> list[DepthStatus]:
         .outerjoin(Trial, (Trial.study_id == Depth.study_id) & (Trial.depth == Depth.depth))
         .group_by(Study.name, Study.base, Depth.depth, Depth.budget, Study.created_at)
         .order_by(Study.name, Depth.depth)
-    )  # fmt: skip
+    )
     if study is not None:
         query = query.where(Study.name == study)
-    with engines.read(engine) as connection:
-        return [_paced(dict(row)) for row in connection.execute(query).mappings()]
+
+    with read(engine) as connection:
+        return [_with_pace(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def _paced(row: dict[str, Any]) -> DepthStatus:
-    """The row with its pace, measured by the database's clock."""
+def _count(condition: ColumnElement[bool]) -> Function[int]:
+    """Return SQL for the number of rows that meet `condition`."""
+    return func.count(case((condition, 1)))
+
+
+def _with_pace(row: dict[str, Any]) -> DepthStatus:
+    """Return the progress that `row` describes, with its pace by the database's clock."""
     recent, since, now = (row.pop(name) for name in ("recent", "since", "now"))
+
     per_hour = hours_left = None
     if recent and row["workers"]:
         seconds = min(WINDOW_SECONDS, max(1.0, (now - since).total_seconds()))
         per_hour = recent * 3600 / seconds
         open_trials = max(0, row["budget"] - row["complete"] - row["failed"])
         hours_left = open_trials / per_hour
+
     return DepthStatus(**row, per_hour=per_hour, hours_left=hours_left)

@@ -1,4 +1,4 @@
-"""Waits out a database that is away, and says in one line when it does not come back."""
+"""Outages: waits for a database that is away, and says in one line that it did not come back."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,12 +10,15 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage import engine as engines
+from storage.database.url import display_url
 from storage.errors import StoreUnavailableError
 
 PATIENCE_SECONDS = 600
+"""Seconds a worker waits for the database: longer than a restart or a failover takes."""
+
 Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
+
 log = logging.getLogger("layer-search")
 
 
@@ -28,8 +31,8 @@ def is_outage(error: BaseException) -> bool:
     return error.__cause__ is not None and is_outage(error.__cause__)
 
 
-def patiently(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """`function`, repeated over outages of up to ten minutes. It must be safe to repeat."""
+def patient(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+    """Repeat `function` over outages of up to ten minutes; it must be safe to repeat."""
     retrying = tenacity.retry(
         retry=tenacity.retry_if_exception(is_outage),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
@@ -44,7 +47,7 @@ def patiently(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
 @contextmanager
 def available(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into one line that names the store, never its password.
+    """Turn the errors of the driver into one line that names the store, never its password.
 
     Raises:
         StoreUnavailableError: the database does not answer.
@@ -52,8 +55,8 @@ def available(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        reason = str(error.orig).strip().split("\n", 1)[0]
+        reason = str(error.orig).strip().partition("\n")[0]
         if url.password:
             reason = reason.replace(str(url.password), "***")
-        message = f"cannot use the store {engines.display(url)}: {reason}"
+        message = f"cannot use the store {display_url(url)}: {reason}"
         raise StoreUnavailableError(message) from error

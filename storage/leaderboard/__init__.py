@@ -1,0 +1,23 @@
+"""The leaderboard: rankings with errors and ties, comparisons, and the progress of studies."""
+
+from storage.leaderboard.comparison import MeasuredSubset, read_measured
+from storage.leaderboard.ranking import (
+    Row,
+    best_per_depth,
+    list_attempts,
+    rank_by_task,
+    rank_subsets,
+)
+from storage.leaderboard.status import DepthStatus, depth_statuses
+
+__all__ = [
+    "DepthStatus",
+    "MeasuredSubset",
+    "Row",
+    "best_per_depth",
+    "depth_statuses",
+    "list_attempts",
+    "rank_by_task",
+    "rank_subsets",
+    "read_measured",
+]

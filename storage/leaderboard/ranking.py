@@ -1,0 +1,83 @@
+"""Rows of the leaderboard's views, as plain mappings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, Select, literal_column, select, table, text
+
+from storage.database import read
+
+Row = Mapping[str, Any]
+"""One row of a view, by column."""
+
+
+def rank_subsets(
+    engine: Engine,
+    study: str | None = None,
+    depth: int | None = None,
+    *,
+    top: int | None = None,
+) -> list[Row]:
+    """Return rows of the view `leaderboard`, best first.
+
+    Args:
+        engine: the store.
+        study: name of one study; all when left out.
+        depth: this depth only.
+        top: rows of the first ranks only.
+    """
+    return _read_view(engine, "leaderboard", study, depth, "study, depth, rank, subset", top=top)
+
+
+def rank_by_task(
+    engine: Engine,
+    study: str | None = None,
+    depth: int | None = None,
+    *,
+    top: int | None = None,
+) -> list[Row]:
+    """Return rows of the view `leaderboard_by_task`: one per subset and task.
+
+    Args:
+        engine: the store.
+        study: name of one study; all when left out.
+        depth: this depth only.
+        top: rows of the first ranks only.
+    """
+    order = "study, depth, rank, subset, task"
+    return _read_view(engine, "leaderboard_by_task", study, depth, order, top=top)
+
+
+def best_per_depth(engine: Engine, study: str | None = None) -> list[Row]:
+    """Return rows of the view `best_per_depth`: leader, ties and pick of each depth."""
+    return _read_view(engine, "best_per_depth", study, None, "study, depth")
+
+
+def list_attempts(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
+    """Return rows of the view `attempts`: who claimed which trial when, and how that ended."""
+    return _read_view(engine, "attempts", study, depth, "study, depth, subset, seed, attempt")
+
+
+def _read_view(
+    engine: Engine,
+    name: str,
+    study: str | None,
+    depth: int | None,
+    order: str,
+    *,
+    top: int | None = None,
+) -> list[Row]:
+    """Return the rows of a view, in `order`."""
+    query: Select[Any] = select(literal_column("*")).select_from(table(name))
+    query = query.order_by(text(order))
+    if study is not None:
+        query = query.where(literal_column("study") == study)
+    if depth is not None:
+        query = query.where(literal_column("depth") == depth)
+    if top is not None:
+        query = query.where(literal_column("rank") <= top)
+
+    with read(engine) as connection:
+        found = connection.execute(query)
+        names = tuple(found.keys())  # plain dictionaries from these: `mappings` takes as long again
+        return [dict(zip(names, row, strict=True)) for row in found]

@@ -1,0 +1,31 @@
+"""The queue of trials: who holds which trial, and how results reach the store exactly once.
+
+`TrialQueue` is the door for workers; the other names are its records, and two actions of people
+that need no worker.
+"""
+
+from storage.queue.claims import Claim, NewTrial, enqueue
+from storage.queue.lease import LEASE_SECONDS, Lease, lease_seconds
+from storage.queue.mirroring import UnmirroredTrial
+from storage.queue.outbox import Outbox, state_folder
+from storage.queue.release import release_host
+from storage.queue.results import Result, TaskResult
+from storage.queue.trial_queue import TrialQueue
+from storage.queue.worker_id import WorkerId
+
+__all__ = [
+    "LEASE_SECONDS",
+    "Claim",
+    "Lease",
+    "NewTrial",
+    "Outbox",
+    "Result",
+    "TaskResult",
+    "TrialQueue",
+    "UnmirroredTrial",
+    "WorkerId",
+    "enqueue",
+    "lease_seconds",
+    "release_host",
+    "state_folder",
+]

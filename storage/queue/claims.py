@@ -1,0 +1,285 @@
+"""Claims: at most one worker holds a trial, and all workers together keep to the budget.
+
+A claim is a row of `search_trials` in state `running`. It carries its owner, a lease that ends by
+the database's clock, and a token that grows with every claim. A trial whose lease has run out, or
+that was given back, is taken over before a new one is begun.
+
+Every function here works inside a transaction of its caller, `storage.queue.trial_queue`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, or_, select, update
+
+from storage.database import utc_now, write
+from storage.errors import BudgetSpentError, ClaimTakenError, InputError
+from storage.queue.attempts import begin_attempt, end_attempts
+from storage.queue.worker_id import WorkerId
+from storage.schema import Depth, Trial
+from storage.states import AttemptOutcome, Origin, TrialState
+from storage.subset_key import Subset, key
+
+
+@dataclass(frozen=True, slots=True)
+class NewTrial:
+    """A trial to begin.
+
+    Attributes:
+        subset: the kept layers.
+        seed: decides everything that a fine-tune leaves to chance.
+        origin: the reason for which it is begun.
+        sampler: name of the sampler that proposed it; None for any other origin.
+    """
+
+    subset: Subset
+    seed: int
+    origin: Origin
+    sampler: str | None = None
+
+    @property
+    def depth(self) -> int:
+        """Number of kept layers."""
+        return len(self.subset)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A trial held by this worker.
+
+    Attributes:
+        trial_id: its number in the store.
+        study_id: number of its study.
+        subset: the kept layers.
+        seed: its seed.
+        token: tells this claim from earlier and later ones of the same trial.
+        optuna_number: number of the Optuna trial that mirrors it; None before there is one.
+        origin: the reason for which it was begun.
+        crashes: how often its worker died or failed in an unforeseen way.
+    """
+
+    trial_id: int
+    study_id: int
+    subset: Subset
+    seed: int
+    token: int
+    optuna_number: int | None = None
+    origin: Origin = Origin.SAMPLER
+    crashes: int = 0
+
+    @property
+    def depth(self) -> int:
+        """Number of kept layers."""
+        return len(self.subset)
+
+    @property
+    def key(self) -> str:
+        """The canonical key of its subset, for people."""
+        return key(self.subset)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A worker that claims trials of one study.
+
+    Attributes:
+        study_id: the study.
+        worker: the worker.
+        lease: seconds that a claim lasts without being renewed.
+    """
+
+    study_id: int
+    worker: WorkerId
+    lease: float
+
+    @property
+    def owner(self) -> str:
+        """The worker as the store names it."""
+        return str(self.worker)
+
+
+def begin_trial(connection: Connection, holder: Holder, trial: NewTrial) -> Claim:
+    """Insert `trial` as claimed by `holder`.
+
+    Raises:
+        BudgetSpentError: the depth has no trial left that its budget counts.
+        ClaimTakenError: there is a trial of this (subset, seed) already.
+        InputError: the study was deleted.
+    """
+    study_id = holder.study_id
+    budget, taken = lock_depth(connection, study_id, trial.depth)
+
+    # repeated after an outage that swallowed the answer: this worker holds it without knowing
+    same = (Trial.study_id == study_id, Trial.subset == trial.subset, Trial.seed == trial.seed)
+    there = connection.execute(select(Trial.__table__).where(*same)).first()
+    if there is not None:
+        if there.state == TrialState.RUNNING and there.owner == holder.owner:
+            return _claim_of(there)
+        message = f"{key(trial.subset)} with seed {trial.seed} is taken"
+        raise ClaimTakenError(message)
+
+    if trial.origin.is_budgeted:
+        if taken >= budget:
+            message = f"all {budget} trials of depth {trial.depth} are taken"
+            raise BudgetSpentError(message)
+        here = (Depth.study_id == study_id, Depth.depth == trial.depth)
+        connection.execute(update(Depth).where(*here).values(taken=taken + 1))
+
+    claimed = {
+        "state": TrialState.RUNNING,
+        "owner": holder.owner,
+        "token": 1,
+        "started_at": utc_now(),
+        "lease_until": utc_now(holder.lease),
+    }
+    added = insert(Trial).values(_unclaimed(study_id, trial) | claimed)
+    row = connection.execute(added.returning(*Trial.__table__.columns)).one()
+    begin_attempt(connection, row.id, 1, holder.owner)
+    return _claim_of(row)
+
+
+def enqueue(engine: Engine, study_id: int, trials: Sequence[NewTrial]) -> int:
+    """Add trials for any worker to take, and return how many were not there yet.
+
+    Args:
+        engine: the store.
+        study_id: the study.
+        trials: of one depth, none of which its budget counts.
+    """
+    if not trials:
+        return 0
+
+    with write(engine) as connection:
+        lock_depth(connection, study_id, trials[0].depth)
+        known = select(Trial.subset, Trial.seed).where(Trial.study_id == study_id)
+        there = {(row.subset, row.seed) for row in connection.execute(known)}
+
+        rows = [
+            _unclaimed(study_id, trial)
+            for trial in trials
+            if (trial.subset, trial.seed) not in there
+        ]
+        if rows:
+            connection.execute(insert(Trial), rows)
+        return len(rows)
+
+
+def _unclaimed(study_id: int, trial: NewTrial) -> dict[str, Any]:
+    """Return the column values of a trial that nobody has claimed."""
+    return {
+        "study_id": study_id,
+        "depth": trial.depth,
+        "subset": trial.subset,
+        "seed": trial.seed,
+        "origin": trial.origin,
+        "sampler": trial.sampler,
+        "state": TrialState.WAITING,
+        "token": 0,
+        "crashes": 0,
+        "mirrored": False,
+    }
+
+
+def _claim_of(row: Row[Any], **changed: int | None) -> Claim:
+    """Return the claim that a row of `search_trials` describes."""
+    fields = ("study_id", "subset", "seed", "token", "optuna_number", "origin", "crashes")
+    values = {name: getattr(row, name) for name in fields}
+    return Claim(trial_id=row.id, **{**values, **changed})
+
+
+def lock_depth(connection: Connection, study_id: int, depth: int) -> tuple[int, int]:
+    """Lock a depth until the transaction ends, and return its budget and its trials taken.
+
+    Raises:
+        InputError: the study was deleted.
+    """
+    here = (Depth.study_id == study_id, Depth.depth == depth)
+    columns = select(Depth.budget, Depth.taken).where(*here).with_for_update()
+
+    row = connection.execute(columns).first()
+    if row is None:
+        message = f"depth {depth} is no longer in the store: its study was deleted"
+        raise InputError(message)
+    return row.budget, row.taken
+
+
+def take_idle(connection: Connection, holder: Holder, depths: Sequence[int]) -> Claim | None:
+    """Claim a trial that was given back or whose worker is gone; None when there is none."""
+    at_depths = Trial.depth.in_(depths)
+    return _take(connection, holder, at_depths & _is_idle(holder))
+
+
+def reopen(connection: Connection, holder: Holder, subset: Subset, seed: int) -> Claim | None:
+    """Claim one trial that is idle or has failed; None when it is neither."""
+    same = (Trial.subset == subset) & (Trial.seed == seed)
+    return _take(connection, holder, same & or_(_is_idle(holder), Trial.state == TrialState.FAILED))
+
+
+def _is_idle(holder: Holder) -> ColumnElement[bool]:
+    """Return the condition under which nobody works on a trial."""
+    running = Trial.state == TrialState.RUNNING
+    return or_(
+        Trial.state == TrialState.WAITING,
+        running & (Trial.lease_until < utc_now()),
+        # this worker holds it without knowing: an outage swallowed the answer
+        running & (Trial.owner == holder.owner),
+    )
+
+
+def _take(connection: Connection, holder: Holder, which: ColumnElement[bool]) -> Claim | None:
+    """Claim the oldest trial that `which` admits."""
+    lease_is_good = (Trial.lease_until >= utc_now()).label("lease_is_good")
+    row = connection.execute(
+        select(Trial.__table__, lease_is_good)
+        .where(Trial.study_id == holder.study_id, which)
+        .order_by(Trial.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+    if row is None:
+        return None
+    if row.state == TrialState.RUNNING and row.owner == holder.owner and row.lease_is_good:
+        return _claim_of(row)
+
+    # a failed trial that is asked for starts anew; Optuna cannot reopen a finished trial, so it
+    # gets a new one there
+    again = row.state == TrialState.FAILED
+    optuna_number = None if again else row.optuna_number
+    # a lease that ran out is a worker that died
+    crashes = 0 if again else row.crashes + (row.state == TrialState.RUNNING)
+
+    claimed = {
+        "state": TrialState.RUNNING,
+        "owner": holder.owner,
+        "token": row.token + 1,
+        "crashes": crashes,
+        "lease_until": utc_now(holder.lease),
+        "started_at": utc_now(),
+        "finished_at": None,
+        "error": None,
+        "set_aside": False,
+        "optuna_number": optuna_number,
+        "mirrored": False,
+    }
+    connection.execute(update(Trial).where(Trial.id == row.id).values(claimed))
+    end_attempts(connection, row.id, AttemptOutcome.DIED, "its lease ran out")
+    begin_attempt(connection, row.id, row.token + 1, holder.owner)
+    return _claim_of(row, token=row.token + 1, crashes=crashes, optuna_number=optuna_number)
+
+
+def renew(connection: Connection, claim: Claim, lease: float) -> bool:
+    """Extend the lease of `claim` to `lease` seconds; False when the claim is no longer ours."""
+    renewed = connection.execute(
+        update(Trial).where(*is_held(claim)).values(lease_until=utc_now(lease))
+    )
+    return renewed.rowcount == 1
+
+
+def is_held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which `claim` is still this worker's."""
+    return (
+        Trial.id == claim.trial_id,
+        Trial.token == claim.token,
+        Trial.state == TrialState.RUNNING,
+    )

@@ -1,0 +1,115 @@
+"""Trials given back: by their worker, for a worker that has died, for a host that is gone."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Engine, Row, Select, select, update
+
+from storage.database import read, write
+from storage.errors import InputError
+from storage.queue.attempts import end_attempts
+from storage.queue.claims import Claim, Holder, is_held
+from storage.queue.worker_id import WorkerId
+from storage.schema import Trial
+from storage.states import AttemptOutcome, TrialState
+
+_Running = Row[int, str | None, int]
+"""Number, owner and token of a running trial."""
+
+_RELEASED = {"state": TrialState.WAITING, "owner": None, "lease_until": None}
+
+
+def give_back(connection: Connection, claim: Claim, broke: str | None) -> int | None:
+    """Return a claimed trial, so that any worker can take it at once.
+
+    Args:
+        connection: a transaction.
+        claim: the claim.
+        broke: the unforeseen error that ended it, which counts against the trial.
+
+    Returns:
+        Its Optuna number; None when it has none, or when the claim was no longer ours.
+    """
+    crashes = claim.crashes + (broke is not None)
+    outcome = AttemptOutcome.INTERRUPTED if broke is None else AttemptOutcome.BROKE
+
+    freed = update(Trial).where(*is_held(claim)).values(crashes=crashes, **_RELEASED)
+    row = connection.execute(freed.returning(Trial.optuna_number)).first()
+    if row is None:
+        return None
+    end_attempts(connection, claim.trial_id, outcome, broke, token=claim.token)
+    return None if row.optuna_number is None else int(row.optuna_number)
+
+
+def give_back_all(connection: Connection, holder: Holder) -> None:
+    """Return every trial of the study that the worker still holds."""
+    held = (Trial.study_id == holder.study_id, Trial.owner == holder.owner)
+    rows = connection.execute(_running().where(*held)).all()
+    _release(connection, rows, AttemptOutcome.INTERRUPTED)
+
+
+def release_dead(engine: Engine, study_id: int) -> int:
+    """Return the trials of this host's workers that have ended, and how many they were."""
+    with read(engine) as connection:
+        rows = connection.execute(_running().where(Trial.study_id == study_id)).all()
+    dead = [row for row in rows if row.owner and WorkerId.parse(row.owner).has_ended()]
+    if not dead:
+        return 0
+
+    with write(engine) as connection:
+        return _release(connection, dead, AttemptOutcome.DIED, "its process ended")
+
+
+def release_host(engine: Engine, host: str, study_id: int | None = None) -> int:
+    """Return every trial that a worker of `host` holds, and how many they were.
+
+    It does not count against a trial that its host went away. Should a worker of it live after all,
+    its result still counts if it comes first.
+
+    Args:
+        engine: the store.
+        host: name of the host.
+        study_id: trials of this study only.
+
+    Raises:
+        InputError: no worker of `host` holds a trial; the message lists the hosts that do.
+    """
+    query = _running() if study_id is None else _running().where(Trial.study_id == study_id)
+
+    with write(engine) as connection:
+        rows = connection.execute(query).all()
+        by_host: dict[str, list[_Running]] = {}
+        for row in rows:
+            if row.owner:
+                by_host.setdefault(WorkerId.parse(row.owner).host, []).append(row)
+
+        if host not in by_host:
+            hosts = ", ".join(sorted(by_host))
+            there = f"trials are held by {hosts}" if hosts else "no trial is held"
+            message = f"no worker of {host!r} holds a trial: {there}"
+            raise InputError(message)
+
+        reason = "its host was said to be dead"
+        return _release(connection, by_host[host], AttemptOutcome.RELEASED, reason)
+
+
+def _running() -> Select[int, str | None, int]:
+    """Return a query for the running trials: number, owner and token."""
+    return select(Trial.id, Trial.owner, Trial.token).where(Trial.state == TrialState.RUNNING)
+
+
+def _release(
+    connection: Connection,
+    rows: Iterable[_Running],
+    outcome: AttemptOutcome,
+    reason: str | None = None,
+) -> int:
+    """Return each trial that is still held under the token of its row, and how many they were."""
+    released = 0
+    for row in rows:
+        same = (Trial.id == row.id, Trial.token == row.token, Trial.state == TrialState.RUNNING)
+        crashes = Trial.crashes + int(outcome is AttemptOutcome.DIED)
+        freed = connection.execute(update(Trial).where(*same).values(crashes=crashes, **_RELEASED))
+        if freed.rowcount:
+            end_attempts(connection, row.id, outcome, reason, token=row.token)
+            released += 1
+    return released

@@ -1,0 +1,192 @@
+"""The one door to the trials of a study: claim, renew, finish, give back."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, func, select
+
+from storage.database import patient, read, write
+from storage.leaderboard.standings import refresh
+from storage.queue import claims, mirroring, release
+from storage.queue.claims import Claim, Holder, NewTrial
+from storage.queue.lease import LEASE_SECONDS, Lease
+from storage.queue.mirroring import UnmirroredTrial
+from storage.queue.outbox import Outbox
+from storage.queue.results import Result, write_result
+from storage.queue.worker_id import WorkerId
+from storage.schema import Depth, Trial
+from storage.states import TrialState
+from storage.studies import StudyRecord
+from storage.subset_key import Subset
+
+
+class TrialQueue:
+    """The trials of one study, as one worker sees them.
+
+    A method that a worker depends on waits out an outage of the database of up to ten minutes, and
+    may be repeated: after an answer that got lost, the same call gives the same answer.
+
+    Args:
+        engine: the store.
+        study: the study.
+        worker: the worker that claims; this process when left out.
+        lease: seconds that a claim lasts without being renewed.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        study: StudyRecord,
+        worker: WorkerId | None = None,
+        lease: float = LEASE_SECONDS,
+    ) -> None:
+        self._engine = engine
+        self._study_id = study.id
+        self._holder = Holder(study.id, worker or WorkerId.current(), lease)
+        self._outbox = Outbox(study.uid, study.id)
+
+    # claim
+
+    @patient
+    def claim(self, trial: NewTrial) -> Claim:
+        """Begin a new trial, held by this worker.
+
+        Raises:
+            BudgetSpentError: the depth has no trial left that its budget counts.
+            ClaimTakenError: there is a trial of this (subset, seed) already.
+            InputError: the study was deleted.
+        """
+        with write(self._engine) as connection:
+            return claims.begin_trial(connection, self._holder, trial)
+
+    @patient
+    def take_over(self, depths: Sequence[int]) -> Claim | None:
+        """Claim a trial of `depths` that was given back or whose worker is gone, if there is one.
+
+        The worker is gone when its lease has run out.
+        """
+        with write(self._engine) as connection:
+            return claims.take_idle(connection, self._holder, depths)
+
+    def reopen(self, subset: Subset, seed: int) -> Claim | None:
+        """Claim the trial of (subset, seed) if it is idle or has failed."""
+        with write(self._engine) as connection:
+            return claims.reopen(connection, self._holder, subset, seed)
+
+    # hold
+
+    def lease(self, claim: Claim) -> Lease:
+        """Return a context that renews `claim` in the background."""
+        return Lease(lambda: self.renew(claim), self._holder.lease, claim.key)
+
+    def renew(self, claim: Claim) -> bool:
+        """Extend the lease of `claim`; False when the claim is no longer ours."""
+        with write(self._engine) as connection:
+            return claims.renew(connection, claim, self._holder.lease)
+
+    def give_back(self, claim: Claim, broke: str | None = None) -> int | None:
+        """Return `claim`, so that any worker can take it at once.
+
+        Args:
+            claim: the claim.
+            broke: the unforeseen error that ended it, which counts against the trial.
+
+        Returns:
+            Its Optuna number; None when it has none, or when the claim was no longer ours.
+        """
+        with write(self._engine) as connection:
+            return release.give_back(connection, claim, broke)
+
+    def give_back_all(self) -> None:
+        """Return every trial that this worker still holds."""
+        with write(self._engine) as connection:
+            release.give_back_all(connection, self._holder)
+
+    # finish
+
+    def finish(self, claim: Claim, result: Result) -> bool:
+        """Keep `result` on this machine, write it to the store, and let go of the copy.
+
+        Returns:
+            Whether it counts; False when another worker had finished the trial.
+        """
+        kept = self._outbox.keep(claim, result)
+        counts = self._write(claim, result)
+        if kept is not None:
+            kept.unlink(missing_ok=True)
+        return counts
+
+    def deliver(self) -> int:
+        """Write the results that workers of this machine left, and return how many counted."""
+        return self._outbox.deliver(self._write)
+
+    @patient
+    def _write(self, claim: Claim, result: Result) -> bool:
+        """Write `result` to the store, and return whether it counts."""
+        with write(self._engine) as connection:
+            return write_result(connection, claim, result)
+
+    @patient
+    def refresh_standings(self, depth: int) -> None:
+        """Store the variances of the leaderboard that new results made out of date."""
+        refresh(self._engine, self._study_id, depth)
+
+    @patient
+    def release_dead(self) -> int:
+        """Return the trials of this host's workers that have ended, and how many they were."""
+        return release.release_dead(self._engine, self._study_id)
+
+    # count
+
+    @patient
+    def remaining(self, depth: int) -> int:
+        """Return the number of trials of `depth` that may still be claimed."""
+        here = (Depth.study_id == self._study_id, Depth.depth == depth)
+        with read(self._engine) as connection:
+            row = connection.execute(select(Depth.budget, Depth.taken).where(*here)).first()
+        return 0 if row is None else max(0, row.budget - row.taken)
+
+    @patient
+    def unfinished(self, depths: Sequence[int]) -> int:
+        """Return the number of trials of `depths` that are running or waiting."""
+        live = Trial.state.in_((TrialState.RUNNING, TrialState.WAITING))
+        here = (Trial.study_id == self._study_id, Trial.depth.in_(depths), live)
+        with read(self._engine) as connection:
+            return connection.execute(select(func.count()).where(*here)).scalar_one()
+
+    def state(self, subset: Subset, seed: int) -> TrialState | None:
+        """Return the state of the trial of (subset, seed); None when there is none."""
+        same = (Trial.study_id == self._study_id, Trial.subset == subset, Trial.seed == seed)
+        with read(self._engine) as connection:
+            return connection.execute(select(Trial.state).where(*same)).scalar()
+
+    # mirror
+
+    @patient
+    def link(self, claim: Claim, optuna_number: int) -> bool:
+        """Link a claimed trial to an Optuna trial; False when the claim is no longer ours."""
+        with write(self._engine) as connection:
+            return mirroring.link_claim(connection, claim, optuna_number)
+
+    @patient
+    def link_finished(self, trial_id: int, optuna_number: int) -> int:
+        """Link a finished trial to an Optuna trial unless it has one; return the one it has."""
+        with write(self._engine) as connection:
+            return mirroring.link_finished(connection, trial_id, optuna_number)
+
+    @patient
+    def unmirrored(self) -> list[UnmirroredTrial]:
+        """Return the finished trials whose end Optuna does not know yet."""
+        with read(self._engine) as connection:
+            return mirroring.unmirrored(connection, self._study_id)
+
+    @patient
+    def mark_mirrored(self, trial_id: int) -> None:
+        """Remember that Optuna knows the end of this trial."""
+        with write(self._engine) as connection:
+            mirroring.mark_mirrored(connection, trial_id)
+
+    @patient
+    def finished_numbers(self, trial_ids: Sequence[int]) -> dict[int, int | None]:
+        """Return the Optuna number of each finished trial of `trial_ids`."""
+        with read(self._engine) as connection:
+            return mirroring.finished_numbers(connection, trial_ids)

@@ -1,1 +1,1 @@
-"""Decides: which subsets exist, which one is tried next, who runs it, what the answer is."""
+"""The search for subsets of layers: spaces, samplers, studies, workers, answers, commands."""

@@ -6,8 +6,14 @@ class SearchError(Exception):
 
 
 class InputError(SearchError, ValueError):
-    """What was asked for cannot be: a wrong depth, an unknown key, an impossible cadence."""
+    """The request is impossible: a wrong depth, an unknown key, an impossible cadence."""
 
 
 class SpaceExhaustedError(SearchError):
     """Every subset of the space has been tried."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the type and the first line of an unforeseen error."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

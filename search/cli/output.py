@@ -1,40 +1,54 @@
-"""What commands print: tables for people, JSON and CSV for programs, one line for an error."""
+"""The output of commands: lines for people, JSON and CSV for programs, one line for an error."""
 
 import csv
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-WIDE = 240  # a pipe has no width: tables are as wide as they are
+from search.errors import InputError
 
-
-def _console(stream: TextIO, *, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, width=None if stream.isatty() else WIDE)
-
-
-console = _console(sys.stdout)
-errors = _console(sys.stderr, stderr=True)
+_PIPE_WIDTH = 240  # columns of a pipe, which has no width: no table of ours is wider
 _PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 
 
+def _console(stream: TextIO, *, stderr: bool = False) -> Console:
+    """Return a console on a standard stream."""
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE_WIDTH)
+
+
+console = _console(sys.stdout)
+"""Standard output: results."""
+
+errors = _console(sys.stderr, stderr=True)
+"""Standard error: progress, remarks and mistakes."""
+
+
+def say(text: str) -> None:
+    """Print a line of a result as it stands, never wrapped."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def remark(text: str) -> None:
+    """Print a line on the course of a command to stderr as it stands, never wrapped."""
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def fail(message: str, code: int) -> int:
-    """Print `message` as one line on stderr, with passwords in URLs blotted out; returns `code`."""
+    """Print a message as one line on stderr without passwords of URLs, and return `code`."""
     line = " ".join(message.split())
     line = _PASSWORD.sub(r"\1:***@", line)
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201 - rich would wrap it
+    print(f"error: {line}", file=sys.stderr)  # rich would wrap it
     return code
 
 
 def print_json(rows: object) -> None:
     """Print `rows` as JSON."""
-    print(json.dumps(rows, indent=2, default=_plain))  # noqa: T201 - rich would wrap long lines
+    print(json.dumps(rows, indent=2, default=_as_text))  # rich would wrap long lines
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -45,33 +59,19 @@ def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers are set flush right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    cells = [[_cell(value) for value in row] for row in rows]
-    for number, column in enumerate(columns):
-        numeric = all(re.fullmatch(r"[-\d.:+]*", row[number]) for row in cells)
-        # keys of subsets are copied and pasted: they must not be cut
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*map(escape, row))  # an error may hold [brackets], which are no markup
-    console.print(table)
+def require_one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse two formats at once.
+
+    Raises:
+        InputError: both were asked for.
+    """
+    if as_json and as_csv:
+        message = "--json and --csv cannot both be printed: choose one"
+        raise InputError(message)
 
 
-def score(value: float | None) -> str:
-    """A score with four decimals, as model cards print it."""
-    return "" if value is None else f"{value:.4f}"
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
-
-
-def _plain(value: object) -> object:
+def _as_text(value: object) -> str:
+    """Return a value that JSON does not know as text."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     return str(value)

@@ -1,6 +1,8 @@
-"""Shows what a worker does: bars on a terminal, a line per trial elsewhere."""
+"""The progress of a command: bars on a terminal, a line per trial elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,21 +18,42 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from search.cli.output import errors
-from storage.claims import Claim
-from storage.results import Result
-from storage.schema import BEYOND_BUDGET
+import evaluators
+from search.cli.output import errors, remark
+from search.cli.tables import format_error
+from search.study.file import StudyFile
+from search.study.plan import build_evaluator
+from storage.queue import Claim, Result
 
 _STAGES = {
-    "cut": "cutting", "train": "training", "evaluate": "evaluating", "screen": "screening",
-}  # fmt: skip
+    "cut": "cutting",
+    "train": "training",
+    "evaluate": "evaluating",
+    "screen": "screening",
+}
+
+
+def load_evaluator(file: StudyFile, folder: Path, device: str | None) -> evaluators.Evaluator:
+    """Load base and data of a study, and say so meanwhile."""
+    with errors.status(f"loading the base and data of {escape(file.study.name)}"):
+        return build_evaluator(file, folder, device)
+
+
+@contextmanager
+def interruptible(consequence: str) -> Iterator[None]:
+    """Say what became of the work of the block when it is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        remark(consequence)
+        raise
 
 
 def _bars() -> Progress:
-    """Bars on a terminal, nothing elsewhere."""
+    """Return bars for a terminal, which show nothing elsewhere."""
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -52,7 +75,12 @@ class StageProgress:
         self._bars.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Leave the bar standing."""
         self._bars.stop()
 
@@ -64,7 +92,7 @@ class StageProgress:
 
 
 class WorkerProgress:
-    """A `search.worker.Reporter` for people: one bar per depth and one for the running trial.
+    """A `search.worker.loop.Reporter` for people: a bar per depth, and one for the running trial.
 
     Args:
         done: trials that are over, by depth.
@@ -76,6 +104,7 @@ class WorkerProgress:
         self, done: Mapping[int, int], budgets: Mapping[int, int], *, failures: bool = True
     ) -> None:
         self._failures = failures
+        self._subset = ""
         self._bars = _bars()
         self._depths: dict[int, TaskID] = {
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))
@@ -94,41 +123,41 @@ class WorkerProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take the trial's bar away and leave the depths' standing."""
+        """Take the trial's bar away and leave the bars of the depths standing."""
         self._bars.remove_task(self._trial)
         self._bars.stop()
 
-    def started(self, held: Claim) -> None:
+    def started(self, claim: Claim) -> None:
         """Begin a bar for the trial."""
-        self._bars.reset(self._trial, description=f"{held.subset}", total=None)
+        self._subset = claim.key
+        self._bars.reset(self._trial, description=self._subset, total=None)
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Move the trial's bar."""
-        subset = self._bars.tasks[self._index()].description.split(" ", 1)[0]
-        description = f"{subset} {_STAGES.get(name, name)}"
+        description = f"{self._subset} {_STAGES.get(name, name)}"
         self._bars.update(self._trial, description=description, completed=done, total=total)
 
-    def finished(self, held: Claim, result: Result) -> None:
+    def finished(self, claim: Claim, result: Result) -> None:
         """Print the trial's line and move its depth's bar."""
-        seconds = sum(result.seconds.values())
         if result.mean is None and not self._failures:
             return
+
         if result.mean is None:
-            line = f"[red]{held.subset}  failed: {escape(str(result.error))}[/red]"
+            reason = format_error(result.error, set_aside=result.set_aside)
+            line = f"[red]{claim.key}  failed: {escape(str(reason))}[/red]"
         else:
-            line = f"{held.subset}  [bold]{result.mean:.4f}[/bold]  {seconds:.1f} s"
+            seconds = sum(result.seconds.values())
+            line = f"{claim.key}  [bold]{result.mean:.4f}[/bold]  {seconds:.1f} s"
         for note in result.notes:
             line += f"  [dim]({escape(note)})[/dim]"
         self._bars.console.print(line, highlight=False, soft_wrap=True)
-        if held.depth in self._depths and held.origin not in BEYOND_BUDGET:
-            self._bars.advance(self._depths[held.depth])
+
+        if claim.depth in self._depths and claim.origin.is_budgeted:
+            self._bars.advance(self._depths[claim.depth])
 
     def waiting(self, running: int) -> None:
-        """Say what is waited for."""
+        """Say that trials of other workers are waited for."""
         noun = "trial" if running == 1 else "trials"
         self._bars.reset(
             self._trial, description=f"waiting for {running} {noun} elsewhere", total=None
         )
-
-    def _index(self) -> int:
-        return next(i for i, task in enumerate(self._bars.tasks) if task.id == self._trial)

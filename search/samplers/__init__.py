@@ -1,4 +1,4 @@
-"""Samplers: which subset is tried next.
+"""Samplers: each proposes the subset to try next.
 
 A sampler is a module with one `SubsetSampler` class, found by the module's name:
 
@@ -10,35 +10,29 @@ A sampler is a module with one `SubsetSampler` class, found by the module's name
 import inspect
 import sys
 
-from search import discovery
+from search import plugins
 from search.errors import InputError
-from search.samplers._base import Observation, SubsetSampler, first_unseen, several_unseen, unseen
+from search.observation import Observation
+from search.samplers._base import SubsetSampler
 
-__all__ = [
-    "Observation",
-    "SubsetSampler",
-    "first_unseen",
-    "load",
-    "names",
-    "several_unseen",
-    "unseen",
-]
+__all__ = ["Observation", "SubsetSampler", "load", "names"]
 
 
 def names() -> list[str]:
-    """Names of all samplers."""
-    return discovery.names(sys.modules[__name__])
+    """Return the names of all samplers."""
+    return plugins.names(sys.modules[__name__])
 
 
 def load(name: str) -> type[SubsetSampler]:
-    """The sampler class called `name`.
+    """Return the sampler class called `name`.
 
     Raises:
-        InputError: there is no such sampler.
+        InputError: there is no such sampler; the message lists the choices.
     """
-    module = discovery.load(sys.modules[__name__], "sampler", name)
+    module = plugins.load(sys.modules[__name__], "sampler", name)
     for _, member in inspect.getmembers(module, inspect.isclass):
         if issubclass(member, SubsetSampler) and member.__module__ == module.__name__:
             return member
+
     message = f"{module.__name__} holds no SubsetSampler class"
     raise InputError(message)

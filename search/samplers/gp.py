@@ -1,4 +1,4 @@
-"""A Gaussian process over subsets, and expected improvement."""
+"""The sampler `gp`: a Gaussian process over subsets, and expected improvement."""
 
 import math
 import random
@@ -7,41 +7,49 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from scipy.special import ndtr
 
 from search.errors import InputError
-from search.samplers._base import Observation, SubsetSampler, several_unseen, unseen
-from search.space import LayerSpace
-from search.subsets import Subset
-from search.surrogate import Posterior, Surrogate
-from search.surrogate.covariance import Rows
-from search.surrogate.model import Hint
-from search.surrogate.process import Vector
+from search.observation import Observation
+from search.samplers._base import SubsetSampler
+from search.samplers._untried import draw_several_untried, draw_untried
+from search.space import LayerSpace, Subset
+from search.surrogate import Hint, Posterior, Surrogate
+from search.surrogate.acquisition import expected_improvement
+from search.surrogate.kernel import Inputs
+from search.surrogate.regression import Vector
 
-_LEAST = 4  # scored subsets before the process is asked
-_SPREAD_FROM = 32  # untried subsets of which the one farthest from all tried is taken
-_HINTED = 3  # of so many startup trials one is what the hints favour: the others show the scale
-_WITH_HINTS = 0.8  # share of the startup after which hints that are borne out may lead
-_POOL = 2000  # untried subsets that a climb starts from, in a space too large to score whole
+_LEAST = 4  # scored subsets before the process is asked: fewer say nothing of its seven components
+
+# The startup, chosen with benchmarks/regret.py: subsets far from all tried ones, of which every
+# third follows the hints where there are any. The two others show how much a hint says, and once
+# the scores bear a hint out, it may lead after 80 % of the startup.
+_FAR_CANDIDATES = 32
+_HINTED_EVERY = 3
+_SHORTER_WITH_HINTS = 0.8
+
+# The search for the largest expected improvement in a space too large to be scored whole. A
+# heuristic: it looks at some thousands of subsets, which takes about as long as the fit.
+_POOL = 2000
 _CLIMBERS = 8
-_WAYS = 16  # in which running trials are imagined to end
 _ROUNDS = 6
+
+_FANTASIES = 16  # fantasized outcomes of the pending trials; a heuristic, even
 
 
 class GPSampler(SubsetSampler):
     """Gaussian process over which layers are kept and where they sit, by expected improvement.
 
-    The process (`search.surrogate`) is fitted anew to the recorded trials for each proposal.
-    Running trials count as having scored what is expected of them. The expected improvement is
-    that over the best posterior mean of the tried subsets, so that luck is not chased
-    (the plug-in form; Picheny, Wagner and Ginsbourger 2013).
+    The process (`search.surrogate`) is fitted anew to the recorded trials for each proposal. The
+    expected improvement is that over the best posterior mean of the tried subsets, so that luck is
+    not chased (the plug-in form; Picheny, Wagner and Ginsbourger 2013), averaged over fantasized
+    outcomes of the pending trials.
 
     Args:
         space: the space that is searched.
         seed: the same seed and history give the same proposal.
         hints: guesses made before the first trial, such as a screen's.
         startup: subsets tried before the process is asked, each as far from the others as it goes;
-            with hints every third one is what these favour.
+            with hints every third one is the one they favour.
         transfer: whether it also learns from trials of other depths.
     """
 
@@ -64,84 +72,85 @@ class GPSampler(SubsetSampler):
         self.surrogate = Surrogate(space, hints, transfer=transfer)
 
     def propose(self, history: Sequence[Observation], rng: random.Random) -> Subset:
-        """The untried subset with the largest expected improvement."""
-        fallback = unseen(self.space, history, rng)
+        """Return the untried subset with the largest expected improvement."""
+        fallback = draw_untried(self.space, history, rng)
         tried = {trial.subset for trial in history if trial.subset in self.space}
-        knows = bool(self.surrogate.hints or self.surrogate.relatives(history))
-        enough = full = self.startup
-        if knows:
-            enough = math.ceil(_WITH_HINTS * self.startup)  # what is borne out may lead sooner
-        if self.surrogate.hints:
-            full = self.startup * _HINTED // (_HINTED - 1)  # what a screen favours comes on top
-        posterior = self.surrogate.fit(history) if len(tried) >= enough else None
-        if posterior is not None and len(posterior.trials) >= _LEAST:
-            if posterior.hinted or len(tried) >= full:
-                return self._best(posterior, history, tried, rng)
-            return self._far(history, tried, rng)
-        if knows and len(tried) % _HINTED == 0:
-            return self._hinted(history, tried, rng)
-        return self._far(history, tried, rng) if tried else fallback
+        has_hints = bool(self.surrogate.hints or self.surrogate.other_tasks(history))
 
-    def _hinted(
+        # the startup may end sooner with hints that are borne out; a screen's come on top of it
+        shortest = math.ceil(_SHORTER_WITH_HINTS * self.startup) if has_hints else self.startup
+        longest = self.startup
+        if self.surrogate.hints:
+            longest = self.startup * _HINTED_EVERY // (_HINTED_EVERY - 1)
+
+        posterior = self.surrogate.fit(history) if len(tried) >= shortest else None
+        if posterior is not None and len(posterior.trials) >= _LEAST:
+            if posterior.trusts_hints or len(tried) >= longest:
+                return self._most_promising(posterior, history, tried, rng)
+            return self._farthest(history, tried, rng)
+
+        if has_hints and len(tried) % _HINTED_EVERY == 0:
+            return self._most_favoured(history, tried, rng)
+        return self._farthest(history, tried, rng) if tried else fallback
+
+    def _most_favoured(
         self, history: Sequence[Observation], tried: set[Subset], rng: random.Random
     ) -> Subset:
-        """The untried subset of which hints and other depths expect most."""
-        posterior = self.surrogate.fit(history, trusting=True)
+        """Return the untried subset that hints and other depths favour most."""
+        posterior = self.surrogate.fit(history, trust=True)
 
-        def expected(rows: Rows) -> Vector:
-            total = rows.hints.sum(axis=1).astype(np.float64)
-            if posterior is not None and posterior.hinted:
-                mean, _ = posterior.predict(rows)
+        def favour(inputs: Inputs) -> Vector:
+            total = inputs.hints.sum(axis=1).astype(np.float64)
+            if posterior is not None and posterior.trusts_hints:
+                mean, _ = posterior.predict(inputs)
                 total += (mean - mean.mean()) / max(float(mean.std()), 1e-9)
             return np.asarray(total)
 
         if self.surrogate.fits_in_memory:
-            return self._top_untried(expected, tried)
-        pool = several_unseen(self.space, history, rng, _POOL)
-        return pool[int(expected(self.surrogate.rows(pool)).argmax())]
+            return self._best_of_all(favour, tried)
+        pool = draw_several_untried(self.space, history, rng, _POOL)
+        return pool[int(favour(self.surrogate.inputs(pool)).argmax())]
 
-    def _far(
+    def _farthest(
         self, history: Sequence[Observation], tried: set[Subset], rng: random.Random
     ) -> Subset:
-        """Of some untried subsets, the one that shares the fewest layers with those tried."""
-        pool = several_unseen(self.space, history, rng, _SPREAD_FROM)
+        """Return the one of some untried subsets that shares the fewest layers with tried ones."""
+        pool = draw_several_untried(self.space, history, rng, _FAR_CANDIDATES)
         encode = self.surrogate.encode
         shared = encode(pool).kept @ encode(sorted(tried)).kept.T
         return pool[int(np.lexsort((shared.mean(axis=1), shared.max(axis=1)))[0])]
 
-    def _best(
+    def _most_promising(
         self,
         posterior: Posterior,
         history: Sequence[Observation],
         tried: set[Subset],
         rng: random.Random,
     ) -> Subset:
-        """The untried subset with the largest expected improvement, however what runs may end."""
-        pending = len(posterior.trials.pending)
-        draws = np.zeros((1, 0))
-        if pending:
-            half = np.random.default_rng(0).standard_normal((_WAYS // 2, pending))
-            draws = np.concatenate([half, -half])
-        targets = posterior.imagine(posterior.begun, draws)[0].max(axis=1)
+        """Return the untried subset with the largest expected improvement.
 
-        def gain(rows: Rows) -> Vector:
-            means, deviation = posterior.imagine(rows, draws)
-            gains = improvement(means, deviation, targets[:, None])
+        It is averaged over fantasized outcomes of the pending trials, each with its own target.
+        """
+        draws = _fantasy_draws(len(posterior.trials.pending))
+        targets = posterior.fantasize(posterior.inputs, draws)[0].max(axis=1)
+
+        def gain(inputs: Inputs) -> Vector:
+            means, deviation = posterior.fantasize(inputs, draws)
+            gains = expected_improvement(means, deviation, targets[:, None])
             return np.asarray(gains.mean(axis=0))
 
         if self.surrogate.fits_in_memory:
-            return self._top_untried(gain, tried)
+            return self._best_of_all(gain, tried)
 
-        means = posterior.tried()[0]
-        leaders = [posterior.trials.subsets[i] for i in np.argsort(-means)[:_CLIMBERS]]
-        pool = set(several_unseen(self.space, history, rng, _POOL))
+        leaders = [posterior.trials.subsets[i] for i in posterior.leaders(_CLIMBERS)]
+        pool = set(draw_several_untried(self.space, history, rng, _POOL))
         pool |= {near for subset in leaders for near in self.space.neighbours(subset)}
         return self._climb(
-            sorted(pool - tried), tried, lambda subsets: gain(self.surrogate.rows(subsets))
+            sorted(pool - tried), tried, lambda subsets: gain(self.surrogate.inputs(subsets))
         )
 
-    def _top_untried(self, value: Callable[[Rows], Vector], tried: set[Subset]) -> Subset:
-        """The untried member of the whole space with the largest value."""
+    def _best_of_all(self, value: Callable[[Inputs], Vector], tried: set[Subset]) -> Subset:
+        """Return the untried member of the whole space with the largest value."""
         values = value(self.surrogate.everything)
         values[[self.space.rank(subset) for subset in tried]] = -np.inf
         return self.space.unrank(int(values.argmax()))
@@ -149,7 +158,7 @@ class GPSampler(SubsetSampler):
     def _climb(
         self, pool: list[Subset], tried: set[Subset], gain: Callable[[Sequence[Subset]], Vector]
     ) -> Subset:
-        """Swap layers of the most promising subsets of `pool` until none of them gains."""
+        """Swap layers of the most promising subsets of `pool` until no swap gains."""
         known = dict(zip(pool, gain(pool).tolist(), strict=True))
         for _ in range(_ROUNDS):
             top = sorted(known, key=lambda subset: (-known[subset], subset))[:_CLIMBERS]
@@ -157,15 +166,19 @@ class GPSampler(SubsetSampler):
             fresh = sorted(near - tried - known.keys())
             if not fresh:
                 break
+
             known |= dict(zip(fresh, gain(fresh).tolist(), strict=True))
             if max(known, key=known.__getitem__) == top[0]:
                 break
         return min(known, key=lambda subset: (-known[subset], subset))
 
 
-def improvement(mean: Vector, deviation: Vector, target: float | Vector) -> Vector:
-    """Expected improvement over `target` (Mockus 1978, in the form of Jones et al. 1998)."""
-    above = (mean - target) / deviation
-    density = np.exp(-(above**2) / 2) / math.sqrt(2 * math.pi)
-    gains: Vector = deviation * (above * ndtr(above) + density)
-    return gains
+def _fantasy_draws(pending: int) -> Vector:
+    """Return standard normal numbers, (outcomes, pending), the same ones every time.
+
+    Half of them are the other half with the sign changed, so that their mean is exactly 0.
+    """
+    if not pending:
+        return np.zeros((1, 0))
+    half = np.random.default_rng(0).standard_normal((_FANTASIES // 2, pending))
+    return np.concatenate([half, -half])

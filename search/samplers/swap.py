@@ -1,4 +1,4 @@
-"""Local search: change one layer of the best subset so far."""
+"""The sampler `swap`: local search that changes one layer of the best subset so far."""
 
 import math
 import random
@@ -8,13 +8,17 @@ from typing import Annotated
 from pydantic import Field
 
 from search.errors import InputError
-from search.samplers._base import Observation, SubsetSampler, unseen
-from search.space import LayerSpace
-from search.subsets import Subset
+from search.observation import Observation
+from search.samplers._base import SubsetSampler
+from search.samplers._untried import draw_untried
+from search.space import LayerSpace, Subset
 
 
 class SwapSampler(SubsetSampler):
     """Mutates the best subset by one swap; when all its neighbours are tried, the next best.
+
+    The defaults are the usual heuristics of a local search: a short uniform phase, and one trial in
+    ten that explores.
 
     Args:
         space: the space that is searched.
@@ -42,19 +46,20 @@ class SwapSampler(SubsetSampler):
         self.explore = explore
 
     def propose(self, history: Sequence[Observation], rng: random.Random) -> Subset:
-        """An untried neighbour of the best subset that has one, or an untried subset."""
+        """Return an untried neighbour of the best subset that has one, or an untried subset."""
         if len(history) < self.startup or rng.random() < self.explore:
-            return unseen(self.space, history, rng)
+            return draw_untried(self.space, history, rng)
+
         tried = {trial.subset for trial in history}
         for parent in _best_first(history):
             fresh = [near for near in self.space.neighbours(parent) if near not in tried]
             if fresh:
                 return rng.choice(fresh)
-        return unseen(self.space, history, rng)
+        return draw_untried(self.space, history, rng)
 
 
 def _best_first(history: Sequence[Observation]) -> list[Subset]:
-    """The scored subsets, by falling mean score; equal scores keep the order they came in."""
+    """Return the scored subsets by falling mean score; ties keep the order of their trials."""
     scores: dict[Subset, list[float]] = {}
     for trial in history:
         if trial.score is not None and math.isfinite(trial.score):

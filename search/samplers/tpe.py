@@ -1,4 +1,4 @@
-"""Optuna's tree-structured Parzen estimator, over one 0/1 parameter per layer."""
+"""The sampler `tpe`: Optuna's tree-structured Parzen estimator, over one 0/1 parameter a layer."""
 
 import math
 import random
@@ -11,22 +11,23 @@ from optuna.trial import TrialState, create_trial
 from pydantic import Field
 
 from search.errors import InputError
-from search.samplers._base import Observation, SubsetSampler, unseen
-from search.space import LayerSpace, parameter
-from search.subsets import Subset
+from search.observation import Observation
+from search.samplers._base import SubsetSampler
+from search.samplers._untried import draw_untried
+from search.space import LayerSpace, Subset, parameter_name
 
-_ATTEMPTS = 8  # proposals that decode to a tried subset before one is drawn uniformly
+_ATTEMPTS = 8  # proposals that decode to a tried subset before one is drawn; a heuristic
 
 
 class TPESampler(SubsetSampler):
     """Optuna's `TPESampler`; its proposals are decoded to the closest valid subset.
 
-    The decoded subset is what is recorded, so the estimator learns from what was really tried.
+    The decoded subset is recorded, so the estimator learns from the subset that was really tried.
 
     Args:
         space: the space that is searched.
         seed: the same seed and history give the same proposal.
-        startup: trials drawn at random before the estimator is used.
+        startup: trials drawn at random before the estimator is used; Optuna's own default.
         multivariate: whether the layers are modelled together.
     """
 
@@ -46,32 +47,35 @@ class TPESampler(SubsetSampler):
         self.multivariate = multivariate
 
     def propose(self, history: Sequence[Observation], rng: random.Random) -> Subset:
-        """What the estimator proposes; a uniform draw when it only repeats itself."""
+        """Return the estimator's proposal; a uniform draw when it only repeats itself."""
         if len(history) < self.startup:
-            return unseen(self.space, history, rng)
+            return draw_untried(self.space, history, rng)
+
         tried = {trial.subset for trial in history}
         study = self._replayed(history, rng)
         for _ in range(_ATTEMPTS):
             subset = self.space.suggest(study.ask())
             if subset not in tried:
                 return subset
-        return unseen(self.space, history, rng)
+        return draw_untried(self.space, history, rng)
 
     def _replayed(self, history: Sequence[Observation], rng: random.Random) -> optuna.Study:
-        """An in-memory study that holds `history` and samples with Optuna's own TPE."""
+        """Return an in-memory study that holds `history` and samples with Optuna's own TPE."""
         estimator = optuna.samplers.TPESampler(
             n_startup_trials=self.startup,
             multivariate=self.multivariate,
             seed=rng.randrange(2**31),
         )
+
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # or each proposal announces a study
         try:
             study = optuna.create_study(direction="maximize", sampler=estimator)
         finally:
             optuna.logging.set_verbosity(level)
+
         layers = range(self.space.layers)
-        distributions = {parameter(layer): IntDistribution(0, 1) for layer in layers}
+        distributions = {parameter_name(layer): IntDistribution(0, 1) for layer in layers}
         for trial in history:
             if trial.score is not None and math.isfinite(trial.score):
                 replayed = create_trial(

@@ -8,13 +8,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from search.space import LayerSpace
-from search.subsets import Subset
+from search.space import LayerSpace, Subset
 
 Array = NDArray[np.float32]
+"""Features and kernels are in single precision: half the memory of a space kept whole."""
 
-_REACH = 2.5  # layers over which the effect of a layer is shared with its neighbours
-_SAMPLE = 2000  # members that means and scales are taken from in a space that is larger
+# Layers over which the effect of a layer fades by a factor e, in units of layers. A heuristic:
+# neighbouring layers of an encoder do similar work, layers a third of the stack apart do not.
+_LENGTH_SCALE = 2.5
+
+_SAMPLE = 2000  # members that means and scales are taken from: they are known to 2 % then
+_CONSTANT = 1e-6  # standard deviation below which a column never varies, but for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,11 @@ class Features:
     kept: Array
 
     def __len__(self) -> int:
-        """Number of subsets."""
+        """Return the number of subsets."""
         return len(self.kept)
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> "Features":
-        """The features of some of the subsets."""
+        """Return the features of the subsets at the places `rows`."""
         at = np.asarray(rows, dtype=np.intp)
         blocks = (self.layers, self.smooth, self.order, self.shape, self.kept)
         return Features(*(block[at] for block in blocks))
@@ -50,17 +54,20 @@ class Encoder:
     """Turns the subsets of one space into features.
 
     Args:
-        space: the space; its members are what means and scales are taken over.
+        space: the space; means and scales are taken over its members.
     """
 
     def __init__(self, space: LayerSpace) -> None:
         self.space = space
+
+        # neighbouring layers are alike by exp(-distance / length scale); a row of the Cholesky
+        # factor of that matrix stands for one layer
         layer = np.arange(space.layers)
-        alike = np.exp(-np.abs(layer[:, None] - layer[None]) / _REACH)
-        self._root: Array = np.linalg.cholesky(alike).astype(np.float32)
+        alike = np.exp(-np.abs(layer[:, None] - layer[None]) / _LENGTH_SCALE)
+        self._layer_vectors: Array = np.linalg.cholesky(alike).astype(np.float32)
 
     def __call__(self, subsets: Sequence[Subset] | NDArray[np.int16]) -> Features:
-        """Features of `subsets`, each of the space's depth."""
+        """Return the features of `subsets`, each of the space's depth."""
         kept, *blocks = self._raw(np.asarray(subsets, dtype=np.int16))
         layers, smooth, order, shape = (
             (block - mean) / scale
@@ -78,7 +85,7 @@ class Encoder:
         """Members that stand for the space: all of them, or a random part."""
         if self.space.count <= _SAMPLE:
             return list(self.space)
-        rng = random.Random(0)  # noqa: S311 - reproducible, not secret
+        rng = random.Random(0)
         return [self.space.sample(rng) for _ in range(_SAMPLE)]
 
     @cached_property
@@ -88,21 +95,23 @@ class Encoder:
 
     @cached_property
     def _scales(self) -> list[tuple[Array, Array]]:
-        """Mean of each column of each block, and what its rows are divided by."""
+        """Mean of each column, and divisor of its rows, for each block."""
         _, *blocks, shape = self._raw(np.asarray(self.sample, dtype=np.int16))
+
         scales: list[tuple[Array, Array]] = []
         for block in blocks:
-            spread = float(block.var(axis=0).sum())
-            scales.append(
-                (block.mean(axis=0), np.full(1, max(spread, 1e-9) ** 0.5, dtype=np.float32))
-            )
+            variance = float(block.var(axis=0).sum())
+            divisor = np.full(1, max(variance, 1e-9) ** 0.5, dtype=np.float32)
+            scales.append((block.mean(axis=0), divisor))
+
+        # the columns of `shape` differ in kind: each has its own scale; a constant one fades out
         columns = shape.std(axis=0)
-        columns[columns < 1e-6] = np.inf  # noqa: PLR2004 - a column that never varies says nothing
+        columns[columns < _CONSTANT] = np.inf
         scales.append((shape.mean(axis=0), columns * np.float32(shape.shape[1] ** 0.5)))
         return scales
 
     def _raw(self, subsets: NDArray[np.int16]) -> tuple[Array, ...]:
-        """What layers are kept, then the blocks of `Features` in order, neither centred nor scaled.
+        """Return the kept layers, then the blocks of `Features`, neither centred nor scaled.
 
         Args:
             subsets: (n, depth), ascending.
@@ -110,11 +119,11 @@ class Encoder:
         space, number = self.space, len(subsets)
         kept = np.zeros((number, space.layers), dtype=np.float32)
         np.put_along_axis(kept, subsets.astype(np.intp), 1.0, axis=1)
-        order = self._root[subsets].reshape(number, space.depth * space.layers)
-        return kept, kept, kept @ self._root, order, self._shape(subsets)
+        order = self._layer_vectors[subsets].reshape(number, space.depth * space.layers)
+        return kept, kept, kept @ self._layer_vectors, order, self._shape(subsets)
 
     def _shape(self, subsets: NDArray[np.int16]) -> Array:
-        """Breaks, the largest gap, the root of the squared gaps, both ends, global layers."""
+        """Return breaks, largest gap, root of the squared gaps, both ends, global layers."""
         steps = np.diff(subsets.astype(np.float32), axis=1, prepend=subsets[:, :1] - 1.0)
         columns = [
             (steps > 1).sum(axis=1),

@@ -1,32 +1,31 @@
-"""What the trials say of every subset: fits the process, and predicts in units of the score."""
+"""The process itself: fitted to the trials, it predicts in units of the score."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.samplers import Observation
-from search.space import LayerSpace
-from search.subsets import Subset
-from search.surrogate.covariance import COMPONENTS, Rows, between, within
+from search.observation import Observation
+from search.space import LayerSpace, Subset
 from search.surrogate.features import Array, Encoder
-from search.surrogate.learning import Amplitudes
-from search.surrogate.process import Regression, Vector
-from search.surrogate.scored import learned
-from search.surrogate.transfer import Relative, relatives
-from search.surrogate.trials import Trials
+from search.surrogate.kernel import COMPONENTS, Inputs, Kernel
+from search.surrogate.multitask import JointScores, OtherTask, find_other_tasks, fit_jointly
+from search.surrogate.regression import Regression, Vector
+from search.surrogate.trials import PooledTrials
 
 Hint = Callable[[Sequence[Subset]], Vector]
 """A guess at the scores of subsets, with mean 0 and variance 1; NaN where it has none."""
 
-_WHOLE = 60_000  # members of a space that is kept in memory whole,
-_CELLS = 20_000_000  # and numbers that say which layer sits where, in all of them
+# Spaces that are kept in memory whole, and scored in a second: the number of their members, and of
+# the numbers that say which layer sits where in all of them (80 MB).
+_MOST_MEMBERS = 60_000
+_MOST_CELLS = 20_000_000
 
-_REMEMBER = 800  # subsets a posterior is conditioned on: a fit grows with their cube
-_CERTAIN = 1e-10  # variance of what is known, up to rounding
-_CHUNK = 8192  # subsets predicted at once, to bound memory
+_MOST_CONDITIONED = 800  # subsets of a posterior: a fit grows as their cube, and takes 2 s there
+_CERTAIN = 1e-10  # least variance: of a score that is known, up to rounding
+_CHUNK = 8192  # subsets predicted at once, which bounds memory to some 50 MB
 
 
 class Surrogate:
@@ -34,8 +33,8 @@ class Surrogate:
 
     Args:
         space: the space.
-        hints: guesses made before the first trial; how much each says is learned from the trials.
-        transfer: whether trials of other depths give hints, too.
+        hints: guesses made before the first trial; the trials tell how much each says.
+        transfer: whether trials of other depths count, too.
     """
 
     def __init__(
@@ -46,48 +45,62 @@ class Surrogate:
         self.transfer = transfer
         self.encode = Encoder(space)
 
-    def relatives(self, history: Sequence[Observation]) -> list[Relative]:
-        """The other depths in `history` that there is something to learn from, if it may."""
-        return relatives(history, self.space) if self.transfer else []
+    @classmethod
+    def unconstrained(
+        cls, space: LayerSpace, hints: Sequence[Hint] = (), *, transfer: bool = False
+    ) -> "Surrogate":
+        """Return the surrogate of all subsets of the depth of `space`, hand-picked ones included.
+
+        Args:
+            space: the space that is searched.
+            hints: guesses made before the first trial.
+            transfer: whether trials of other depths count, too.
+        """
+        return cls(space.unconstrained(space.depth), hints, transfer=transfer)
+
+    def other_tasks(self, history: Sequence[Observation]) -> list[OtherTask]:
+        """Return the other depths in `history` to learn from; none without `transfer`."""
+        return find_other_tasks(history, self.space) if self.transfer else []
 
     @property
     def fits_in_memory(self) -> bool:
         """Whether the whole space may be kept in memory; else only parts of it are looked at."""
         cells = self.space.count * self.space.depth * self.space.layers
-        return self.space.count <= _WHOLE and cells <= _CELLS
+        return self.space.count <= _MOST_MEMBERS and cells <= _MOST_CELLS
 
     @property
-    def everything(self) -> Rows:
+    def everything(self) -> Inputs:
         """All members in lexicographic order, encoded; for spaces that fit in memory."""
         members = self.encode.members
         subsets = [tuple(row) for row in members.tolist()] if self.hints else []
-        return Rows(self.encode.everything, self._columns(subsets, len(members)))
+        return Inputs(self.encode.everything, self._hint_columns(subsets, len(members)))
 
-    def rows(self, subsets: Sequence[Subset]) -> Rows:
-        """The subsets, encoded."""
+    def inputs(self, subsets: Sequence[Subset]) -> Inputs:
+        """Return `subsets`, encoded."""
         features = self.encode(np.asarray(subsets, dtype=np.int16).reshape(-1, self.space.depth))
-        return Rows(features, self._columns(subsets, len(subsets)))
+        return Inputs(features, self._hint_columns(subsets, len(subsets)))
 
-    def _columns(self, subsets: Sequence[Subset], number: int) -> Array:
-        """(number, hints), what each hint says of the subsets; 0 where it says nothing."""
+    def _hint_columns(self, subsets: Sequence[Subset], number: int) -> Array:
+        """Return the guess of each hint at each subset, (number, hints); 0 where it has none."""
         columns = np.empty((number, len(self.hints)), dtype=np.float32)
         for i, hint in enumerate(self.hints):
             columns[:, i] = np.nan_to_num(hint(subsets))
         return columns
 
-    def fit(self, history: Sequence[Observation], *, trusting: bool = False) -> "Posterior | None":
-        """What the trials in `history` say; None before the second scored subset.
+    def fit(self, history: Sequence[Observation], *, trust: bool = False) -> "Posterior | None":
+        """Return the posterior after the trials in `history`; None before two scored subsets.
 
         Args:
             history: trials; those of other depths count with `transfer` alone.
-            trusting: whether other depths are believed before the scores bear them out; then it is
+            trust: whether other depths are believed before the scores bear them out; then it is
                 None only if they say nothing, either.
         """
-        trials = Trials.of(history, self.space).best(_REMEMBER)
-        found = self.relatives(history)
-        if len(trials) < 2 and not (trusting and found):  # noqa: PLR2004 - one score has no scale
+        trials = PooledTrials.of(history, self.space).best(_MOST_CONDITIONED)
+        others = self.other_tasks(history)
+        scale_is_known = len(trials) > 1
+        if not scale_is_known and not (trust and others):
             return None
-        return Posterior.of(self, trials, found, trusting=trusting)
+        return Posterior.of(self, trials, others, trust=trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,110 +108,125 @@ class Posterior:
     """The process after the trials so far.
 
     Attributes:
-        trials: what it is conditioned on.
-        noise: standard deviation of a score between seeds, as learned.
-        surrogate: the surrogate that it comes from, with the hints of other depths.
+        trials: the trials that it is conditioned on.
+        surrogate: the surrogate that it comes from.
+        scores: their scores in units of their own, with those of other tasks.
+        inputs: the scored subsets, then the pending ones, encoded.
+        kernel: the kernel with its learned hyperparameters.
+        regression: the process conditioned on them.
     """
 
-    trials: Trials
-    noise: float
+    trials: PooledTrials
     surrogate: Surrogate
-    _amplitudes: Amplitudes
-    _regression: Regression
-    _parts: tuple[Rows, ...]
-    _centre: float
-    _scale: float
+    scores: JointScores
+    inputs: Inputs
+    kernel: Kernel
+    regression: Regression
 
     @classmethod
     def of(
-        cls, surrogate: Surrogate, trials: Trials, others: Sequence[Relative], *, trusting: bool
+        cls,
+        surrogate: Surrogate,
+        trials: PooledTrials,
+        others: Sequence[OtherTask],
+        *,
+        trust: bool,
     ) -> "Posterior":
-        """Learn the amplitudes and condition on the trials."""
-        rows = surrogate.rows([*trials.subsets, *trials.pending])
-        own = rows.take(np.arange(len(trials)))
-        scored, amplitudes = learned(own, trials, others, trusting=trusting)
-        parts = (*scored.parts[:-1], rows)
-        depths = range(len(parts))
-        covariance = np.block(
-            [[amplitudes.mix(between(parts[a], parts[b]), a, b) for b in depths] for a in depths]
-        )
-        noise = amplitudes.noise / np.append(scored.counts, np.ones(len(trials.pending)))
-        regression = Regression.on(covariance, scored.scores, noise)
-        seed_noise = math.sqrt(amplitudes.noise) * scored.scale
-        numbers = (scored.centre, scored.scale)
-        return cls(trials, seed_noise, surrogate, amplitudes, regression, parts, *numbers)
+        """Learn the hyperparameters and condition on the trials."""
+        inputs = surrogate.inputs([*trials.subsets, *trials.pending])
+        scored = inputs.take(np.arange(len(trials)))
+        scores, hyperparameters = fit_jointly(scored, trials, others, trust=trust)
+
+        # the pending subsets come after the scored ones of the target, each as a trial of its own
+        kernel = Kernel(hyperparameters)
+        scores = replace(scores, parts=(*scores.parts[:-1], inputs))
+        covariance = kernel.matrix(scores.parts, scores.parts)
+        noise = hyperparameters.noise / np.append(scores.counts, np.ones(len(trials.pending)))
+        regression = Regression.on(covariance, scores.scores, noise)
+        return cls(trials, surrogate, scores, inputs, kernel, regression)
 
     @property
-    def hinted(self) -> bool:
-        """Whether the scores bear a hint out."""
-        told = any(weight > 0 and name not in COMPONENTS for name, weight in self.weights().items())
-        return told or len(self._parts) > 1
+    def noise(self) -> float:
+        """Standard deviation sigma of a score between seeds, in units of the score."""
+        return math.sqrt(self.kernel.hyperparameters.noise) * self.scores.unit
 
-    def predict(self, rows: Rows) -> tuple[Vector, Vector]:
-        """Mean and standard deviation of the true scores of encoded subsets, (k,) each.
+    @property
+    def trusts_hints(self) -> bool:
+        """Whether the scores bear out a hint or another task."""
+        explained = self.explained_deviations().items()
+        by_hint = any(value > 0 and name not in COMPONENTS for name, value in explained)
+        return by_hint or len(self.scores.parts) > 1
 
-        Trials that are running count as if they had scored what is expected of them, so that
-        little is left to learn from their neighbours.
+    def predict(self, inputs: Inputs) -> tuple[Vector, Vector]:
+        """Return mean and standard deviation of the true scores of encoded subsets, (k,) each.
+
+        Pending trials count as if they had scored their expectation, so that little is left to
+        learn from their neighbours.
         """
-        mean, deviation = self.imagine(rows, np.zeros((1, len(self.trials.pending))))
+        mean, deviation = self.fantasize(inputs, np.zeros((1, len(self.trials.pending))))
         return mean[0], deviation
 
-    def imagine(self, rows: Rows, draws: Vector) -> tuple[Vector, Vector]:
-        """What would be known of encoded subsets if running trials ended in this way or that.
+    def fantasize(self, inputs: Inputs, draws: Vector) -> tuple[Vector, Vector]:
+        """Return the predictions after each of several fantasized outcomes of the pending trials.
+
+        Conditioning on an outcome moves the means and not the deviations (Ginsbourger, Le Riche and
+        Carraro 2010; Snoek, Larochelle and Adams 2012).
 
         Args:
-            rows: k encoded subsets.
-            draws: (s, pending), standard normal numbers that stand for s ways to end.
+            inputs: k encoded subsets.
+            draws: (s, pending), standard normal numbers that stand for s outcomes.
 
         Returns:
-            Mean (s, k) of the true scores in each case, and standard deviation (k,) in all.
+            Mean (s, k) of the true scores after each outcome, and standard deviation (k,).
         """
-        pending = self._regression.lower.shape[0] - len(self.trials.pending)
+        known = self.regression.lower.shape[0] - len(self.trials.pending)
         means, deviations = [], []
-        for start in range(0, len(rows), _CHUNK):
-            part = rows.take(np.arange(start, min(start + _CHUNK, len(rows))))
+        for start in range(0, len(inputs), _CHUNK):
+            part = inputs.take(np.arange(start, min(start + _CHUNK, len(inputs))))
             covariance = self._covariance(part)
-            own = self._amplitudes.mix(within(part))
-            explained = self._regression.explained(covariance)
-            shifts = draws.astype(np.float32) @ explained[pending:]
-            means.append(self._regression.mean(covariance) + shifts)
-            deviations.append(np.sqrt(np.maximum(own - (explained**2).sum(axis=0), _CERTAIN)))
+            explained = self.regression.explained(covariance)
+
+            shifts = draws.astype(np.float32) @ explained[known:]
+            means.append(self.regression.mean(covariance) + shifts)
+            variance = self.kernel.diag(part) - (explained**2).sum(axis=0)
+            deviations.append(np.sqrt(np.maximum(variance, _CERTAIN)))
+
         mean = np.concatenate(means, axis=1).astype(np.float64)
         deviation = np.concatenate(deviations).astype(np.float64)
-        return mean * self._scale + self._centre, deviation * self._scale
+        return self._in_units_of_score(mean), deviation * self.scores.unit
 
     def joint(self, subsets: Sequence[Subset]) -> tuple[Vector, NDArray[np.float64]]:
-        """Mean (k,) and covariance (k, k) of the true scores of `subsets`."""
-        rows = self.surrogate.rows(subsets)
-        covariance = self._covariance(rows)
-        explained = self._regression.explained(covariance).astype(np.float64)
-        prior = self._amplitudes.mix(between(rows, rows)).astype(np.float64)
-        mean = self._regression.mean(covariance).astype(np.float64)
-        rest = prior - explained.T @ explained
-        certain = np.diag_indices(len(rest))
-        rest[certain] = np.maximum(rest[certain], _CERTAIN)
-        return mean * self._scale + self._centre, (rest + rest.T) / 2 * self._scale**2
+        """Return mean (k,) and covariance (k, k) of the true scores of `subsets`."""
+        inputs = self.surrogate.inputs(subsets)
+        covariance = self._covariance(inputs)
+        explained = self.regression.explained(covariance).astype(np.float64)
+        mean = self.regression.mean(covariance).astype(np.float64)
 
-    def tried(self) -> tuple[Vector, Vector]:
-        """Mean and standard deviation of the true scores of `trials.subsets`."""
-        return self.predict(self.begun.take(np.arange(len(self.trials))))
+        rest = self.kernel(inputs, inputs).astype(np.float64) - explained.T @ explained
+        diagonal = np.diag_indices(len(rest))
+        rest[diagonal] = np.maximum(rest[diagonal], _CERTAIN)
+        return self._in_units_of_score(mean), (rest + rest.T) / 2 * self.scores.unit**2
 
-    @property
-    def begun(self) -> Rows:
-        """The scored subsets, and those of the running trials after them, encoded."""
-        return self._parts[-1]
+    def at_scored(self) -> tuple[Vector, Vector]:
+        """Return mean and standard deviation of the true scores of `trials.subsets`."""
+        return self.predict(self.inputs.take(np.arange(len(self.trials))))
 
-    def _covariance(self, rows: Rows) -> Array:
-        """(k, m), of encoded subsets with everything conditioned on."""
-        last = len(self._parts) - 1
-        blocks = [
-            self._amplitudes.mix(between(rows, part), last, group)
-            for group, part in enumerate(self._parts)
-        ]
-        return blocks[0] if last == 0 else np.concatenate(blocks, axis=1)
+    def leaders(self, number: int) -> NDArray[np.intp]:
+        """Return the places of the scored subsets with the best posterior means, best first."""
+        means, _ = self.at_scored()
+        return np.argsort(-means, kind="stable")[:number]
 
-    def weights(self) -> dict[str, float]:
-        """Standard deviation of the score that each component explains, by name."""
+    def explained_deviations(self) -> dict[str, float]:
+        """Return the standard deviation of the scores that each component explains, by name."""
         names = [*COMPONENTS, *(f"hint {i}" for i in range(1, len(self.surrogate.hints) + 1))]
-        roots = np.sqrt(self._amplitudes.variances) * self._scale
+        roots = np.sqrt(self.kernel.hyperparameters.variances) * self.scores.unit
         return dict(zip(names, roots.tolist(), strict=True))
+
+    def _covariance(self, inputs: Inputs) -> Array:
+        """Return the covariance (k, m) of encoded subsets with all subsets conditioned on."""
+        return self.kernel.matrix([inputs], self.scores.parts)
+
+    def _in_units_of_score(self, mean: Vector) -> Vector:
+        """Return means in units of the score."""
+        scaled: Vector = mean * self.scores.unit + self.scores.centre
+        return scaled

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.samplers import Observation
-from search.space import LayerSpace
-from search.subsets import Subset
+from search.observation import Observation
+from search.space import LayerSpace, Subset
 
 FLAT = 1e-9
-"""Scores that differ by no more say nothing."""
+"""Scores that differ by no more are taken for equal: far above rounding, and far below the change
+that one query makes in a mean NDCG@10.
+"""
 
-_SURE = 2  # repeats that must have come out the same before a seed is taken to change nothing
+# A seed is taken to change nothing once two repeats came out the same to the last digits: one may
+# be chance with scores of few queries.
+_REPEATS_TO_BE_SURE = 2
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
-    """What is known of a space; seeds of one subset are pooled.
+class PooledTrials:
+    """The trials of a space, pooled over the seeds of each subset.
 
     Attributes:
         subsets: n scored members.
@@ -37,17 +40,18 @@ class Trials:
     pending: tuple[Subset, ...]
 
     @classmethod
-    def of(cls, history: Iterable[Observation], space: LayerSpace) -> "Trials":
+    def of(cls, history: Iterable[Observation], space: LayerSpace) -> "PooledTrials":
         """Pool the trials in `history` that are members of `space`; a score must be finite."""
         scores: dict[Subset, list[float]] = {}
         pending = []
         for trial in history:
             if trial.subset not in space:
                 continue
-            if trial.state in ("running", "waiting"):
+            if trial.is_pending:
                 pending.append(trial.subset)
             elif trial.score is not None and math.isfinite(trial.score):
                 scores.setdefault(trial.subset, []).append(trial.score)
+
         means = np.array([math.fsum(found) / len(found) for found in scores.values()])
         squares = np.array(
             [
@@ -59,32 +63,32 @@ class Trials:
         return cls(tuple(scores), means, counts, squares, tuple(pending))
 
     def __len__(self) -> int:
-        """Number of scored subsets."""
+        """Return the number of scored subsets."""
         return len(self.subsets)
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether repeats came out exactly the same: a seed changes nothing."""
         repeats = self.counts.sum() - len(self)
-        return bool(repeats >= _SURE and np.sqrt(self.squares).max() < _ROUNDING)
+        return bool(repeats >= _REPEATS_TO_BE_SURE and np.sqrt(self.squares).max() < _ROUNDING)
 
     @property
-    def spread(self) -> float:
+    def deviation(self) -> float:
         """Root mean square distance of a trial from the mean, each subset counting once."""
         if not len(self):
             return 0.0
         return math.sqrt(float((self.means.var() + self.squares / self.counts).mean()))
 
-    def best(self, number: int) -> "Trials":
-        """At most `number` subsets: the best, and those begun last of the rest."""
+    def best(self, number: int) -> "PooledTrials":
+        """Return at most `number` subsets: half the best, half the latest of the rest."""
         if len(self) <= number:
             return self
         order = np.argsort(-self.means, kind="stable")
         best, rest = order[: number // 2], np.sort(order[number // 2 :])
         return self.take(np.sort(np.concatenate([best, rest[-(number - len(best)) :]])))
 
-    def take(self, chosen: NDArray[np.intp]) -> "Trials":
-        """Some of the subsets, and all that is pending."""
+    def take(self, chosen: NDArray[np.intp]) -> "PooledTrials":
+        """Return the scored subsets at the places `chosen`, and all pending ones."""
         subsets = tuple(self.subsets[i] for i in chosen)
         numbers = (self.means[chosen], self.counts[chosen], self.squares[chosen])
-        return Trials(subsets, *numbers, self.pending)
+        return PooledTrials(subsets, *numbers, self.pending)

@@ -25,13 +25,13 @@ class utc_now(GenericFunction[datetime]):  # noqa: N801 - named like the SQL fun
 
 
 @compiles(utc_now, "postgresql")
-def _postgresql(element: utc_now, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+def _postgresql(element: utc_now, compiler: SQLCompiler, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
     return f"(clock_timestamp() AT TIME ZONE 'UTC' + {seconds} * interval '1 second')"
 
 
 @compiles(utc_now, "sqlite")
-def _sqlite(element: utc_now, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+def _sqlite(element: utc_now, compiler: SQLCompiler, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
     # six decimals, as SQLAlchemy writes its own timestamps, so that texts compare like times
     return f"(strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds'))"

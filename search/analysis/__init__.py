@@ -1,0 +1,1 @@
+"""Findings of a study: answers, comparisons, the quality of screens, model cards."""

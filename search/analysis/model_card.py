@@ -1,0 +1,139 @@
+"""The model card of an exported subset: the text of its README.md."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from search.space import Subset, key
+from search.study.file import StudyFile
+from storage.leaderboard import Row
+from storage.studies import StudyRecord
+
+_TOP = 20  # subsets in the table of scores: a page
+
+_CODE = """\
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}")  # {pooling} pooling
+```"""
+_PROVENANCE = (
+    "Each score was measured after the short fine-tune of the study, not on the weights in this "
+    "repository. Recipe: `{recipe}`."
+)
+
+
+def write_card(
+    name: str,
+    study: StudyRecord,
+    file: StudyFile,
+    kept: Subset,
+    ranking: Sequence[Row],
+    tasks: Sequence[Row],
+) -> str:
+    """Return the text of the card of `kept`.
+
+    Args:
+        name: name of the exported model.
+        study: the study.
+        file: its study file.
+        kept: the exported subset.
+        ranking: leaderboard rows of its depth.
+        tasks: rows of the leaderboard by task of its depth.
+    """
+    hub_id = _hub_id(study, file)
+    parts = [
+        _front_matter(hub_id),
+        f"# {name}",
+        _summary(study, hub_id, kept, ranking),
+        _CODE.format(name=name, pooling=file.base.pooling if file.base else "mean"),
+        *_lengths(file),
+        "## How these layers were found",
+        _search(study, file, len(kept), len(ranking)),
+        f"## Scores at depth {len(kept)} (NDCG@10)",
+        _score_table(key(kept), ranking, tasks),
+        _PROVENANCE.format(recipe=study.recipe_hash[:16]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _hub_id(study: StudyRecord, file: StudyFile) -> str | None:
+    """Return the base's hub id; None when it is a local folder, which no card may name."""
+    model = file.base.model if file.base else ""
+    is_local = Path(study.folder, model).exists()
+    return model if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model) and not is_local else None
+
+
+def _front_matter(hub_id: str | None) -> str:
+    """Return the metadata that the hub reads."""
+    lines = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
+    if hub_id:
+        lines.append(f"base_model: {hub_id}")
+    tags = ["sentence-transformers", "feature-extraction", "layer-pruning"]
+    return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---"])
+
+
+def _summary(study: StudyRecord, hub_id: str | None, kept: Subset, ranking: Sequence[Row]) -> str:
+    """Return the first paragraph: which layers of which base these are."""
+    text = (
+        f"`{hub_id or study.base}` cut to {len(kept)} of its {study.layers} layers: "
+        f"**{key(kept)}**. "
+        "The weights are the base's own: layers were removed, nothing was trained or distilled. "
+        "Fine-tune it before use."
+    )
+    if key(kept) not in {row["subset"] for row in ranking}:
+        text += " This subset itself was not scored in the study."
+    return text
+
+
+def _lengths(file: StudyFile) -> list[str]:
+    """Return a paragraph on the longest texts that the saved settings read."""
+    if file.base is None:
+        return []
+    text = (
+        f"`encode_query` reads {file.base.query_length} tokens and `encode_document` "
+        f"{file.base.document_length}, as in the study; set `model[0].query_length` and "
+        "`model[0].document_length` to change that."
+    )
+    return [text]
+
+
+def _search(study: StudyRecord, file: StudyFile, depth: int, tried: int) -> str:
+    """Return a paragraph on the search that found the subset."""
+    rhythm = (
+        f", global attention at every index divisible by {study.period}" if study.period else ""
+    )
+    evaluator = file.evaluator
+    training = (
+        f"{evaluator['steps']} fine-tune steps of {evaluator['batch_size']} pairs"
+        if evaluator.get("steps")
+        else "no fine-tune"
+    )
+    return (
+        f"layer-search tried {tried} subsets of depth {depth} (cadence `{file.space.cadence}`"
+        f"{rhythm}; sampler `{file.sampler['name']}`). Each was cut, given {training}, and scored."
+    )
+
+
+def _score_table(kept: str, ranking: Sequence[Row], tasks: Sequence[Row]) -> str:
+    """Return the best subsets of the depth, and the exported one, with their scores per task."""
+    by_subset: dict[str, dict[str, float]] = {}
+    for row in tasks:
+        by_subset.setdefault(row["subset"], {})[row["task"]] = row["score"]
+
+    names = sorted({row["task"] for row in tasks})
+    header = ["rank", "subset", "mean", *names]
+    lines = [_table_line(header), "|" + " --- |" * len(header)]
+    for row in ranking:
+        if row["rank"] > _TOP and row["subset"] != kept:
+            continue
+        shown = f"**{row['subset']}**" if row["subset"] == kept else row["subset"]
+        scores = [by_subset.get(row["subset"], {}).get(name) for name in names]
+        cells = ["" if score is None else f"{score:.4f}" for score in scores]
+        lines.append(_table_line([str(row["rank"]), shown, f"{row['mean']:.4f}", *cells]))
+    return "\n".join(lines)
+
+
+def _table_line(cells: Sequence[str]) -> str:
+    """Return one line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,92 @@
+"""The command that ships a model: export."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+import evaluators
+from search.analysis.answer import find_answers
+from search.analysis.model_card import write_card
+from search.cli.options import DEFAULT_STORE, Folder, Store, StudyName
+from search.cli.output import errors, say
+from search.cli.store import opened
+from search.errors import InputError
+from search.space import Subset, key, parse
+from search.study.compatibility import require_same_machine
+from search.study.file import parse_study_file
+from search.study.plan import build_evaluator, require_layers
+from storage.leaderboard import rank_by_task, rank_subsets
+from storage.studies import StudyRecord, find_study
+
+EXAMPLES = {"export": "Example: layer-search export minilm --depth 3 models/"}
+
+
+def export(
+    study: StudyName,
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to write the model into.")
+    ],
+    *,
+    depth: Annotated[int, typer.Option(min=1, help="Number of layers kept.")],
+    subset: Annotated[
+        str | None, typer.Option(help="This subset; the study's answer when left out.")
+    ] = None,
+    folder: Folder = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Write the answer of a depth as a model that stock libraries load.
+
+    It is the subset that `layer-search answer` names. The weights are the base's own, cut and
+    not fine-tuned. The folder is named BASE-L7H384-pruned.
+    """
+    with opened(store) as engine:
+        record = find_study(engine, study)
+        ranking = rank_subsets(engine, study, depth)
+        tasks = rank_by_task(engine, study, depth)
+        kept = _choose(engine, record, depth, subset)
+
+    file = parse_study_file(record.file)
+    with errors.status(f"loading the base of {record.name}"):
+        evaluator = build_evaluator(file, folder or Path(record.folder), "cpu", base_only=True)
+    require_layers(evaluator.description, kept)
+    if not isinstance(evaluator, evaluators.Exporter):
+        message = (
+            f"study {study!r} uses the evaluator {file.evaluator['name']!r}, which has no model"
+        )
+        raise InputError(message)
+
+    # no data was loaded, and the libraries decide scores, not weights: only the base must agree
+    agreeing = {**record.fingerprints, **evaluator.description.fingerprints}
+    base = replace(evaluator.description, fingerprints=agreeing, versions=record.versions)
+    require_same_machine(record, base)
+
+    name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
+    card = write_card(name, record, file, kept, ranking, tasks)
+    written = evaluator.export(kept, directory / name, card)
+    say(f"wrote {key(kept)} to {written}")
+
+
+def _choose(engine: Engine, study: StudyRecord, depth: int, subset: str | None) -> Subset:
+    """Return the subset to export: the named one, or the answer of the depth.
+
+    Raises:
+        InputError: the named one has another depth, or the depth has no answer yet.
+    """
+    if subset is None:
+        answers = find_answers(engine, study, [depth])
+        if not answers:
+            message = (
+                f"study {study.name!r} has no complete trial of depth {depth}: "
+                "name one with --subset"
+            )
+            raise InputError(message)
+        return answers[0].subset
+
+    kept = parse(subset)
+    if len(kept) != depth:
+        message = f"--subset {subset} keeps {len(kept)} layers, not --depth {depth}"
+        raise InputError(message)
+    return kept

@@ -1,0 +1,243 @@
+"""Commands that run trials: launch, work, evaluate."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from search.analysis.answer import find_answers
+from search.analysis.screen_fit import store_fits
+from search.cli.fleet import Fleet, count_workers
+from search.cli.options import (
+    DEFAULT_STORE,
+    AcceptDrift,
+    Device,
+    Folder,
+    Store,
+    StudyPath,
+    Workers,
+)
+from search.cli.output import remark, say
+from search.cli.progress import WorkerProgress, interruptible, load_evaluator
+from search.cli.store import connected, opened
+from search.cli.tables import format_error, print_answers, print_fits, print_ranking
+from search.errors import InputError, SearchError
+from search.space import parse
+from search.study.compatibility import require_unchanged
+from search.study.file import parse_study_file, read_study_file
+from search.study.plan import require_depths, require_layers
+from search.study.screening import unfinished_screens
+from search.worker.loop import claim_single, run_trial, run_trials
+from search.worker.session import Session, begin_session, begin_single
+from storage.leaderboard import depth_statuses, rank_subsets
+from storage.queue import Claim
+from storage.studies import find_study, study_names
+
+EXAMPLES = {
+    "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
+    "work": "Example: layer-search work minilm --workers 4",
+    "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml --subset 0_1_2_18",
+}
+_REPORTED = 10  # subsets of each depth in the closing report
+
+_Depths = Annotated[
+    list[int] | None, typer.Option("--depth", min=1, help="Work on this depth only; repeatable.")
+]
+
+
+def launch(
+    study: StudyPath,
+    *,
+    depth: _Depths = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Set the trial budget of each depth worked on.")
+    ] = None,
+    workers: Workers = None,
+    accept_drift: AcceptDrift = False,
+    store: Store = DEFAULT_STORE,
+    device: Device = None,
+) -> None:
+    """Create or join the studies of a study file and work until every depth has its trials.
+
+    Launching again goes on where it stopped. Ctrl-C gives the claimed trial back.
+    """
+    file = read_study_file(study)
+    folder = study.resolve().parent
+
+    with connected(store) as engine:
+        require_unchanged(engine, file)
+        session = begin_session(
+            engine,
+            file,
+            folder,
+            load_evaluator(file, folder, device),
+            depths=depth,
+            trials=trials,
+            accept_drift=accept_drift,
+        )
+        if (count := count_workers(workers, device)) == 1:
+            _run_session(session, engine)
+            return
+
+        session.mirror.close()
+        Fleet(store, count, device, folder, accept_drift).run(file.study.name, depth)
+        _report(file.study.name, session.plans, engine)
+
+
+def work(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
+    ] = None,
+    *,
+    depth: _Depths = None,
+    workers: Workers = None,
+    accept_drift: AcceptDrift = False,
+    folder: Folder = None,
+    store: Store = DEFAULT_STORE,
+    device: Device = None,
+) -> None:
+    """Join studies that were launched elsewhere, with nothing but the store's URL.
+
+    The recipe comes from the store; this machine brings the base, the data and the libraries, and
+    is refused if they are not those that the study began with.
+    """
+    if study is not None and study.endswith(".toml"):
+        message = f"`work` takes a study's name, not a file: use `layer-search launch {study}`"
+        raise InputError(message)
+    count = count_workers(workers, device)
+
+    with opened(store) as engine:
+        names = [study] if study is not None else study_names(engine)
+        if not names:
+            say("the store holds no study yet")
+
+        for name in names:
+            record = find_study(engine, name)
+            file = parse_study_file(record.file)
+            require_depths(file, depth)
+            start = folder or Path(record.folder)
+            if count > 1:
+                Fleet(store, count, device, start, accept_drift).run(name, depth)
+                _report(name, depth or file.study.depths, engine)
+                continue
+
+            evaluator = load_evaluator(file, start, device)
+            session = begin_session(
+                engine, file, start, evaluator, depths=depth, accept_drift=accept_drift
+            )
+            _run_session(session, engine)
+
+
+def evaluate(
+    study: StudyPath,
+    *,
+    subset: Annotated[str, typer.Option(help="Layers to keep, such as 0_1_2_18.")],
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed; the study's when left out.")
+    ] = None,
+    store: Store = DEFAULT_STORE,
+    device: Device = None,
+) -> None:
+    """Evaluate one subset and record it in the study, outside its budget."""
+    file = read_study_file(study)
+    kept = parse(subset)
+    folder = study.resolve().parent
+
+    with connected(store) as engine:
+        require_unchanged(engine, file)
+        evaluator = load_evaluator(file, folder, device)
+        require_layers(evaluator.description, kept)
+        if len(kept) not in file.study.depths:
+            remark(f"depth {len(kept)} is not among the study's: recorded beside them")
+
+        session = begin_single(engine, file, folder, evaluator, len(kept))
+        try:
+            claim = claim_single(session, kept, file.study.seed if seed is None else seed)
+            if claim is None:
+                say(f"{subset} was evaluated before")
+            else:
+                _run_single(session, claim)
+        finally:
+            session.mirror.close()
+        rows = rank_subsets(engine, file.study.name, len(kept))
+
+    print_ranking([row for row in rows if row["subset"] == subset])
+
+
+def _run_single(session: Session, claim: Claim) -> None:
+    """Run one claimed trial with a progress bar.
+
+    Raises:
+        SearchError: it has no score.
+    """
+    with (
+        interruptible(_given_back(session.study.name)),
+        WorkerProgress({}, {}, failures=False) as report,
+    ):
+        result = run_trial(session, claim, report)
+    if result.error:
+        reason = format_error(result.error, set_aside=result.set_aside)
+        message = f"{claim.key} has no score: {reason}"
+        raise SearchError(message)
+
+
+def _run_session(session: Session, engine: Engine) -> None:
+    """Run the trials of a session with progress bars, then print its leaderboards."""
+    name = session.study.name
+    _announce(session, engine)
+
+    statuses = {row.depth: row for row in depth_statuses(engine, name)}
+    done = {depth: statuses[depth].complete + statuses[depth].failed for depth in session.plans}
+    budgets = {depth: statuses[depth].budget for depth in session.plans}
+    try:
+        with interruptible(_given_back(name)), WorkerProgress(done, budgets) as report:
+            run_trials(session, report)
+    finally:
+        session.mirror.close()
+
+    _report(name, session.plans, engine)
+
+
+def _announce(session: Session, engine: Engine) -> None:
+    """Say how large each space is, and whether a screen of it is unfinished."""
+    name = session.study.name
+    for depth, plan in session.plans.items():
+        line = f"{name}/L{depth}: subsets in the space: {plan.space.count}"
+        if plan.outside:
+            line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
+        remark(line)
+
+    spaces = [plan.space for plan in session.plans.values()]
+    for line in unfinished_screens(engine, session.study.id, spaces):
+        remark(f"{name}: {line}")
+
+
+def _report(name: str, depths: Collection[int], engine: Engine) -> None:
+    """Say how the work on `depths` of a study ended, print their leaderboards and the answer."""
+    _summarise(name, depths, engine)
+    for depth in depths:
+        print_ranking(rank_subsets(engine, name, depth), top=_REPORTED)
+
+    record = find_study(engine, name)
+    print_fits(store_fits(engine, record.id, list(record.budgets)))
+    print_answers(name, find_answers(engine, record, list(depths)))
+
+
+def _summarise(name: str, depths: Collection[int], engine: Engine) -> None:
+    """Say which depths ended with failures, or with fewer trials than asked for."""
+    for row in depth_statuses(engine, name):
+        if row.depth not in depths:
+            continue
+        if row.failed:
+            hint = f"see `layer-search trials {row.study} --depth {row.depth}`"
+            remark(f"{row.study}/L{row.depth}: failed trials: {row.failed}; {hint}")
+        ended = row.complete + row.failed
+        if ended < row.budget and row.running + row.waiting == 0:
+            remark(f"{row.study}/L{row.depth}: the whole space was tried, trials: {ended}")
+
+
+def _given_back(study: str) -> str:
+    """Return the line that says what became of an interrupted trial."""
+    return f"the claimed trial of {study} was given back: the next worker takes it first"

@@ -1,0 +1,156 @@
+"""Commands that only read: studies, leaderboard, trials, space."""
+
+import random
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from search.cli.options import DEFAULT_STORE, AsCsv, AsJson, Depth, Store, StudyName
+from search.cli.output import print_csv, print_json, require_one_format, say
+from search.cli.store import opened, require_depth
+from search.cli.tables import (
+    print_attempts,
+    print_best,
+    print_ranking,
+    print_statuses,
+    print_task_ranking,
+    print_trials,
+)
+from search.space import LayerSpace, key
+from search.space.families import FAMILIES, build_family
+from storage.leaderboard import (
+    best_per_depth,
+    depth_statuses,
+    list_attempts,
+    rank_by_task,
+    rank_subsets,
+)
+from storage.studies import find_study
+from storage.trials import list_trials
+
+EXAMPLES = {
+    "studies": "Example: layer-search studies --json",
+    "leaderboard": "Example: layer-search leaderboard minilm --depth 3 --by-task",
+    "trials": "Example: layer-search trials minilm --depth 3",
+    "space": "Example: layer-search space --layers 22 --depth 7 --cadence strict --samples 3",
+}
+_TASK_COLUMNS = 8  # subsets beside each other in the table by task, which fit a terminal
+
+
+def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """List the studies of the store and how far each depth is."""
+    with opened(store) as engine:
+        rows = depth_statuses(engine)
+
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_statuses(rows)
+
+
+def leaderboard(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
+    ] = None,
+    *,
+    depth: Depth = None,
+    by_task: Annotated[
+        bool, typer.Option("--by-task", help="Show the score of each task.")
+    ] = False,
+    top: Annotated[int | None, typer.Option(min=1, help="Show the best N of each depth.")] = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Rank the subsets of each depth by mean NDCG@10."""
+    require_one_format(as_json=as_json, as_csv=as_csv)
+    if by_task and top is None and not (as_json or as_csv):
+        top = _TASK_COLUMNS
+
+    with opened(store) as engine:
+        if study is not None:
+            require_depth(find_study(engine, study), depth)
+        rows = (rank_by_task if by_task else rank_subsets)(engine, study, depth, top=top)
+        best = [row for row in best_per_depth(engine, study) if depth in (None, row["depth"])]
+
+    if as_json or as_csv:
+        (print_json if as_json else print_csv)(rows)
+    elif not rows:
+        say("no trial is complete yet")
+    elif by_task:
+        print_task_ranking(rows)
+    else:
+        print_ranking(rows)
+        print_best(best)
+
+
+def trials(
+    study: StudyName,
+    *,
+    depth: Depth = None,
+    attempts: Annotated[
+        bool, typer.Option("--attempts", help="Show who claimed which trial, and how that ended.")
+    ] = False,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List every trial of a study with its state, times, device and error."""
+    require_one_format(as_json=as_json, as_csv=as_csv)
+
+    with opened(store) as engine:
+        require_depth(find_study(engine, study), depth)
+        rows = (list_attempts if attempts else list_trials)(engine, study, depth)
+
+    if as_json or as_csv:
+        (print_json if as_json else print_csv)(rows)
+    elif attempts:
+        print_attempts(study, rows)
+    else:
+        print_trials(study, rows)
+
+
+def space(  # noqa: PLR0913 - every option of a command is a parameter
+    *,
+    layers: Annotated[int, typer.Option(max=1000, help="Layers of the base.")],
+    depth: Annotated[int, typer.Option(help="Layers to keep.")],
+    cadence: Annotated[
+        str, typer.Option(help="Cadence rule: strict, anchored or free.")
+    ] = "strict",
+    period: Annotated[
+        int, typer.Option(help="Every N-th layer is global; 0 for a base without a rhythm.")
+    ] = 3,
+    keep_first: Annotated[bool, typer.Option(help="Whether layer 0 is always kept.")] = True,
+    pin: Annotated[
+        list[int] | None, typer.Option(help="Always keep this layer; repeatable.")
+    ] = None,
+    forbid: Annotated[
+        list[int] | None, typer.Option(help="Never keep this layer; repeatable.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Print this many random subsets.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count the valid subsets of a space and show some of them."""
+    searched = LayerSpace(
+        layers=layers,
+        depth=depth,
+        period=period or None,
+        cadence=cadence,
+        keep_first=keep_first,
+        pinned=frozenset(pin or ()),
+        forbidden=frozenset(forbid or ()),
+    )
+    rng = random.Random(seed)
+    drawn = [key(searched.sample(rng)) for _ in range(samples)]
+    families = {name: [key(subset) for subset in build_family(name, searched)] for name in FAMILIES}
+
+    if as_json:
+        print_json({"count": searched.count, "samples": drawn, "families": families})
+        return
+    say(f"{searched.count} subsets of depth {depth} out of {layers} layers, {cadence}")
+    for name, members in families.items():
+        say(f"  {name}: {', '.join(members)}")
+    for sample in drawn:
+        say(f"  sample: {sample}")

@@ -1,0 +1,297 @@
+"""The tables that people read."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from search.cli.output import console, say
+from search.space import key
+from storage.leaderboard import DepthStatus, Row
+from storage.screens import FitRecord, ScreenedSubset
+
+if TYPE_CHECKING:  # it fits the surrogate, and loads libraries that only a few commands need
+    from search.analysis.answer import Answer
+
+_TIED = {None: "?", 0: "", 1: "tied"}
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; numbers are set flush right."""
+    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    cells = [[_cell(value) for value in row] for row in rows]
+    for number, column in enumerate(columns):
+        numeric = all(re.fullmatch(r"[-\d.:+]*", row[number]) for row in cells)
+        # keys of subsets are copied and pasted: they must not be cut
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+
+    for row in cells:
+        table.add_row(*map(escape, row))  # an error may hold [brackets], which are no markup
+    console.print(table)
+
+
+def print_statuses(rows: Sequence[DepthStatus]) -> None:
+    """Print the progress of studies, one row per depth."""
+    columns = (
+        "study",
+        "depth",
+        "complete",
+        "budget",
+        "running",
+        "waiting",
+        "failed",
+        "set aside",
+        "beyond",
+        "best",
+        "workers",
+        "per hour",
+        "hours left",
+    )
+    cells = [
+        [
+            row.study,
+            row.depth,
+            row.complete,
+            row.budget,
+            row.running,
+            row.waiting,
+            row.failed,
+            row.set_aside,
+            row.beyond,
+            format_score(row.best),
+            row.workers,
+            _tenths(row.per_hour),
+            _tenths(row.hours_left),
+        ]
+        for row in rows
+    ]
+    print_table("Studies", columns, cells)
+
+
+def print_ranking(rows: Sequence[Row], top: int | None = None) -> None:
+    """Print rows of the leaderboard, a table for each study and depth, the best `top` of each."""
+    for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
+        everyone = list(group)
+        ranked = [row for row in everyone if top is None or row["rank"] <= top]
+        seeds = ("seeds",) if any(row["seeds"] > 1 for row in ranked) else ()
+
+        title = f"{study}, depth {depth}: mean NDCG@10"
+        if len(ranked) < len(everyone):
+            title += f", {len(ranked)} of {len(everyone)} subsets"
+        columns = ("rank", "subset", "mean", "std. error", "to leader", "std. error", "tied")
+        cells = [
+            [*_ranking_cells(row), *(row[name] for name in seeds), row["origin"]] for row in ranked
+        ]
+        print_table(title, (*columns, *seeds, "origin"), cells)
+
+
+def _ranking_cells(row: Row) -> list[object]:
+    """Return the cells of one row of the leaderboard up to the tie."""
+    return [
+        row["rank"],
+        row["subset"],
+        format_score(row["mean"]),
+        format_score(row["standard_error"]),
+        f"{row['difference']:+.4f}" if row["difference"] else "",
+        format_score(row["difference_error"] or None),
+        _TIED[row["tied"]],
+    ]
+
+
+def print_task_ranking(rows: Sequence[Row]) -> None:
+    """Print scores by task: a row for each task, a column for each rank, to stay narrow."""
+    for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
+        ranked = list(group)
+        places = list(dict.fromkeys((row["rank"], row["subset"]) for row in ranked))
+        scores = {(row["subset"], row["task"]): row["score"] for row in ranked}
+
+        cells = [
+            [task, *(format_score(scores.get((subset, task))) for _, subset in places)]
+            for task in sorted({row["task"] for row in ranked})
+        ]
+        title = f"{study}, depth {depth}: NDCG@10 by task and rank"
+        print_table(title, ("task", *(f"#{rank}" for rank, _ in places)), cells)
+        for rank, subset in places:
+            say(f"  #{rank}  {subset}")
+
+
+def print_best(rows: Sequence[Row]) -> None:
+    """Print leader, number of ties and pick of each study and depth."""
+    cells = [
+        [
+            row["study"],
+            row["depth"],
+            row["leader"],
+            format_score(row["leader_mean"]),
+            "?" if row["tied"] is None else row["tied"],
+            row["subsets"],
+            row["pick"],
+            format_score(row["pick_mean"]),
+        ]
+        for row in rows
+    ]
+    columns = ("study", "depth", "leader", "mean", "tied", "of", "pick", "mean")
+    print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
+
+
+def print_trials(study: str, rows: Sequence[Row]) -> None:
+    """Print the trials of a study."""
+    columns = ("trial", "depth", "subset", "seed", "origin", "state", "mean", "seconds", "remarks")
+    print_table(f"Trials of {study}", columns, map(_trial_cells, rows))
+
+
+def _trial_cells(row: Row) -> list[object]:
+    """Return the cells of one trial."""
+    times = [row[name] for name in ("cut_seconds", "train_seconds", "evaluate_seconds")]
+    seconds = sum(time for time in times if time is not None)
+    error = format_error(row["error"], set_aside=row["set_aside"])
+    return [
+        row["id"],
+        row["depth"],
+        row["subset"],
+        row["seed"],
+        row["origin"],
+        row["state"],
+        format_score(row["mean"]),
+        f"{seconds:.1f}" if row["finished_at"] else "",
+        "; ".join(filter(None, (error, row["notes"], row["drift"]))),
+    ]
+
+
+def print_attempts(study: str, rows: Sequence[Row]) -> None:
+    """Print who claimed which trial of a study when, and how that ended."""
+    columns = (
+        "depth",
+        "subset",
+        "seed",
+        "attempt",
+        "worker",
+        "started",
+        "ended",
+        "outcome",
+        "reason",
+    )
+    cells = [
+        [
+            row["depth"],
+            row["subset"],
+            row["seed"],
+            row["attempt"],
+            ":".join(row["worker"].split(":")[:2]),
+            _second(row["started_at"]),
+            _second(row["ended_at"]),
+            row["outcome"],
+            row["reason"],
+        ]
+        for row in rows
+    ]
+    print_table(f"Attempts at the trials of {study}", columns, cells)
+
+
+def print_answers(study: str, answers: "Sequence[Answer]") -> None:
+    """Print the answer of each depth."""
+    if not answers:
+        say("no answer yet: no trial is complete")
+        return
+
+    columns = (
+        "depth",
+        "subset",
+        "posterior mean",
+        "std. deviation",
+        "best of those tried with p",
+        "trials",
+        "measured",
+    )
+    cells = [
+        [
+            answer.depth,
+            key(answer.subset),
+            format_score(answer.mean),
+            format_score(answer.deviation),
+            f"{answer.probability:.2f}",
+            answer.trials,
+            format_score(answer.measured),
+        ]
+        for answer in answers
+    ]
+    print_table(f"Answer of {study}", columns, cells)
+
+
+def print_screened(study: str, weights: str, rows: Sequence[ScreenedSubset], top: int) -> None:
+    """Print the best `top` of the screened subsets of each depth."""
+    for depth in sorted({row.depth for row in rows}):
+        here = [row for row in rows if row.depth == depth]
+        best = sorted(here, key=lambda row: -row.ndcg)[:top]
+        title = (
+            f"{study}, depth {depth}: screen, weights {weights}, "
+            f"best {len(best)} of {len(here)} scored"
+        )
+        cells = [
+            [key(row.subset), format_score(row.ndcg), format_score(row.agreement)] for row in best
+        ]
+        print_table(title, ("subset", "NDCG@10", "agreement"), cells)
+
+
+def print_fits(fits: Sequence[FitRecord]) -> None:
+    """Print how well screens predict trials."""
+    if not fits:
+        return
+
+    columns = (
+        "depth",
+        "weights",
+        "measure",
+        "subsets",
+        "Spearman",
+        "95 %",
+        "recall of the best",
+        "95 %",
+    )
+    cells = [
+        [
+            fit.depth,
+            fit.weights,
+            fit.measure,
+            fit.subsets,
+            f"{fit.spearman:.2f}",
+            f"{fit.spearman_low:.2f} to {fit.spearman_high:.2f}",
+            f"{fit.recall:.2f}",
+            f"{fit.recall_low:.2f} to {fit.recall_high:.2f}",
+        ]
+        for fit in fits
+    ]
+    print_table("Screen against trials", columns, cells)
+
+
+def format_score(value: float | None) -> str:
+    """Return a score with four decimals, as model cards print it; nothing for None."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def format_error(error: str | None, *, set_aside: bool) -> str | None:
+    """Return the reason of a failed trial, with a mark on one that was set aside."""
+    return f"set aside: {error}" if set_aside else error
+
+
+def _tenths(value: float | None) -> str:
+    """Return a number with one decimal; nothing for None."""
+    return "" if value is None else f"{value:.1f}"
+
+
+def _second(when: Any) -> str:
+    """Return a time without fractions; through a view, SQLite hands out text."""
+    return "" if when is None else str(when)[:19]
+
+
+def _cell(value: object) -> str:
+    """Return the text of a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return str(value)

@@ -1,0 +1,10 @@
+"""The space of valid subsets: one base, one depth, one cadence rule.
+
+space = LayerSpace(layers=22, depth=7, period=3, cadence="strict")
+print(space.count, space.sample(random.Random(0)))
+"""
+
+from search.space.layer_space import LayerSpace, parameter_name
+from search.space.subset import Subset, key, parse
+
+__all__ = ["LayerSpace", "Subset", "key", "parameter_name", "parse"]

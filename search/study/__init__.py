@@ -1,0 +1,1 @@
+"""A study: its file, its plan, its history, and the trial to begin next."""

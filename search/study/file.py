@@ -1,0 +1,251 @@
+"""The study file: TOML, read into frozen typed records."""
+
+import hashlib
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+
+import evaluators
+from search import plugins, samplers
+from search.errors import InputError
+from search.space import parse
+from search.space.families import FAMILIES
+from search.study.validation import validate
+from storage.errors import InputError as StoreInputError
+
+Count = Annotated[int, Field(ge=1)]
+Layer = Annotated[int, Field(ge=0)]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NO_KEYS = ("space", "seed", "hints")  # arguments of a sampler that the study fills in itself
+
+
+def _check_name(name: str) -> str:
+    """Refuse a name that could not stand in a path, a query or a table unquoted."""
+    if not _NAME.fullmatch(name):
+        message = "should be letters, digits, '.', '_' and '-' without spaces, at most 100"
+        raise ValueError(message)
+    return name
+
+
+def _check_seeds(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Say in one sentence which values `study.replicates` takes."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        message = 'should be a number of seeds, 1 or more, or "auto"'
+        raise ValueError(message) from error
+
+
+class StudyOptions(evaluators.StrictRecord):
+    """`[study]`: what is searched, and how long."""
+
+    name: Annotated[str, AfterValidator(_check_name)]
+    """Name in the store: letters, digits, '.', '_' and '-'."""
+    depths: Annotated[tuple[Count, ...], Field(min_length=1)]
+    """Numbers of layers to keep; one study each."""
+    trials: Count | dict[Count, Count]
+    """Trials per depth: one number for all, or a table such as { 4 = 40, 7 = 80 }."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of the sampler and of every fine-tune."""
+    attempts: Count = 3
+    """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
+    replicates: Annotated[Count | Literal["auto"], WrapValidator(_check_seeds)] = 1
+    """Seeds each subset is tried with; "auto" repeats where that is worth more than a new one."""
+    first: tuple[str, ...] = ()
+    """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
+
+
+class SpaceOptions(evaluators.StrictRecord):
+    """`[space]`: which subsets are valid."""
+
+    cadence: str = "strict"
+    """Cadence rule: strict, anchored or free."""
+    period: Count | None = None
+    """Every `period`-th layer is global; taken from the base when left out."""
+    keep_first: bool = True
+    """Whether layer 0 is always kept."""
+    pinned: tuple[Layer, ...] = ()
+    """Layers that are always kept."""
+    forbidden: tuple[Layer, ...] = ()
+    """Layers that are never kept."""
+
+
+class StudyFile(evaluators.StrictRecord):
+    """A whole study file; `sampler` and `evaluator` hold all their options, defaults included."""
+
+    study: StudyOptions
+    space: SpaceOptions
+    base: evaluators.BaseOptions | None
+    sampler: dict[str, Any]
+    evaluator: dict[str, Any]
+    screen: evaluators.ScreenOptions = evaluators.ScreenOptions()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the file as plain JSON values, as the store keeps it."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return plain
+
+    @property
+    def recipe_hash(self) -> str:
+        """SHA-256 of everything that decides a score but subset and seed."""
+        recipe = {section: self.plain()[section] for section in ("base", "evaluator")}
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def transfer(self) -> bool:
+        """Whether the sampler learns from trials of other depths."""
+        return bool(self.sampler.get("transfer", False))
+
+    def budget(self, depth: int) -> int:
+        """Return the trial budget of `depth`."""
+        trials = self.study.trials
+        return trials[depth] if isinstance(trials, dict) else trials
+
+
+def read_study_file(path: Path) -> StudyFile:
+    """Read and check the study file at `path`.
+
+    Raises:
+        InputError: the file is missing or not TOML, or a key is unknown, missing or impossible;
+            the message names the file, the key and the allowed values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        message = f"cannot read study file {path}: {reason}"
+        raise InputError(message) from error
+
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path} is not TOML: {error}"
+        raise InputError(message) from error
+
+    try:
+        return parse_study_file(data)
+    except InputError as error:
+        message = f"{path}: {error}"
+        raise InputError(message) from error
+
+
+def parse_study_file(data: Mapping[str, Any]) -> StudyFile:
+    """Check the content of a study file, fresh from TOML or as the store keeps it.
+
+    Raises:
+        InputError: a key is unknown, missing or impossible.
+    """
+    for section in ("sampler", "evaluator"):
+        if not isinstance(data.get(section, {}), dict):
+            message = f"{section}: write a table, [{section}]"
+            raise InputError(message)
+
+    sampler = {"name": "gp"} | dict(data.get("sampler", {}))
+    evaluator = dict(data.get("evaluator", {}))
+    complete = {
+        "space": {},
+        "base": None,
+        **data,
+        "sampler": {"name": sampler["name"], **_check_sampler(sampler)},
+        "evaluator": {"name": evaluator.get("name"), **_check_evaluator(evaluator)},
+    }
+    file = validate(StudyFile, complete, "")
+    _check_study(file.study)
+    return file
+
+
+def _check_study(study: StudyOptions) -> None:
+    """Refuse mistakes that types cannot: repeated depths, stray budgets, unreadable subsets."""
+    if repeated := sorted({depth for depth in study.depths if study.depths.count(depth) > 1}):
+        message = f"study.depths: depth {repeated[0]} appears twice"
+        raise InputError(message)
+    if isinstance(study.trials, dict) and set(study.trials) != set(study.depths):
+        message = "study.trials: give one number for each of study.depths, and for no other depth"
+        raise InputError(message)
+
+    for entry in study.first:
+        if entry in FAMILIES:
+            continue
+        try:
+            depth = len(parse(entry))
+        except StoreInputError as error:
+            message = f"study.first: {error}, or a family: {', '.join(FAMILIES)}"
+            raise InputError(message) from error
+        if depth not in study.depths:
+            message = f"study.first: {entry} has none of the study's depths"
+            raise InputError(message)
+
+
+def sampler_options(name: str) -> type[evaluators.StrictRecord]:
+    """Return the record of the keys that a sampler takes under `[sampler]`.
+
+    They are the annotated arguments of its class, the ones that every sampler gets left out.
+
+    Raises:
+        InputError: there is no such sampler; the message lists the choices.
+    """
+    arguments = inspect.signature(samplers.load(name)).parameters.items()
+    fields = {
+        argument: (parameter.annotation, parameter.default)
+        for argument, parameter in arguments
+        if argument not in _NO_KEYS
+    }
+    # pydantic's overloads cannot see that the mapping holds only field definitions
+    record: type[evaluators.StrictRecord] = create_model(  # type: ignore[call-overload]
+        "SamplerOptions", __base__=evaluators.StrictRecord, **fields
+    )
+    return record
+
+
+def evaluator_options(name: str) -> type[evaluators.EvaluatorOptions]:
+    """Return the record of the keys that an evaluator takes under `[evaluator]`.
+
+    Raises:
+        InputError: there is no such evaluator; the message lists the choices.
+    """
+    options: type[evaluators.EvaluatorOptions] = plugins.load(evaluators, "evaluator", name).Options
+    return options
+
+
+def _check_sampler(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a sampler, defaults included, checked against its own signature."""
+    record = sampler_options(_chosen_name(chosen, "sampler", samplers.names()))
+    return _checked_options(record, chosen, "sampler.")
+
+
+def _check_evaluator(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an evaluator, defaults included, checked against its own record."""
+    record = evaluator_options(_chosen_name(chosen, "evaluator", plugins.names(evaluators)))
+    return _checked_options(record, chosen, "evaluator.")
+
+
+def _checked_options(
+    record: type[evaluators.StrictRecord], chosen: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
+    """Return the keys of `chosen` but its name, checked against `record`, as plain values."""
+    options = {key: value for key, value in chosen.items() if key != "name"}
+    plain: dict[str, Any] = validate(record, options, prefix).model_dump(mode="json")
+    return plain
+
+
+def _chosen_name(chosen: Mapping[str, Any], section: str, choices: list[str]) -> str:
+    """Return the name that a section chooses."""
+    name = chosen.get("name")
+    if not isinstance(name, str):
+        message = f"{section}.name: name one of {', '.join(choices)}"
+        raise InputError(message)
+    return name

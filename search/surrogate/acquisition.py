@@ -1,0 +1,84 @@
+"""Acquisition: the worth of one more trial, by the posterior of the surrogate.
+
+Notation
+    mu, s       posterior mean and standard deviation of a true score
+    T           target: the best posterior mean of the tried subsets
+    Phi, phi    standard normal distribution function and density
+    Sigma       posterior covariance of several true scores
+    sigma       standard deviation of the noise of one trial
+"""
+
+import math
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from search.surrogate.regression import Vector
+
+# Accuracy against time: with 4,000 draws a probability has a standard error of at most 0.008, and
+# 64 quantiles of a normal distribution give its mean of a maximum to three digits.
+_DRAWS = 4000
+_QUANTILES = 64
+
+
+def expected_improvement(mean: Vector, deviation: Vector, target: float | Vector) -> Vector:
+    """Return the expected improvement over `target` (Mockus 1978; Jones et al. 1998).
+
+        EI = s (z Phi(z) + phi(z)),  z = (mu - T) / s
+
+    Args:
+        mean: mu, of any shape.
+        deviation: s, of a shape that broadcasts with it.
+        target: T, of a shape that broadcasts with both.
+    """
+    z = (mean - target) / deviation
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    gains: Vector = deviation * (z * ndtr(z) + density)
+    return gains
+
+
+def knowledge_gradient(mean: Vector, covariance: Vector, noise: float, tried: int) -> Vector:
+    """Return the expected gain in the best posterior mean by one more trial of each subset.
+
+    The knowledge gradient for correlated beliefs (Frazier, Powell and Dayanik 2009). A trial of
+    subset i moves all means along column i of the covariance, by a standard normal number Z:
+
+        KG_i = E[max over j of (mu_j + q_ji Z)] - max over j of mu_j
+        q_ji = Sigma_ji / sqrt(Sigma_ii + sigma^2)
+
+    where j runs over the tried subsets, and over i itself: an untried subset can become the best
+    only by its own trial.
+
+    Args:
+        mean: mu, (k,), of the tried subsets first.
+        covariance: Sigma, (k, k), of the true scores.
+        noise: sigma.
+        tried: how many of the subsets were tried.
+    """
+    q = covariance / np.sqrt(np.diag(covariance) + noise**2)
+    z = ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+
+    after = mean[:, None, None] + q[:, :, None] * z  # (mean of, trial of, quantile)
+    best = after[:tried].max(axis=0)
+    for untried in range(tried, len(mean)):
+        best[untried] = np.maximum(best[untried], after[untried, untried])
+
+    gains: Vector = best.mean(axis=1) - mean[:tried].max()
+    return gains
+
+
+def probability_first_is_best(mean: Vector, covariance: Vector) -> float:
+    """Return the probability that the first of several jointly normal scores is the largest.
+
+    By Monte Carlo, with the same draws every time.
+
+    Args:
+        mean: mu, (k,).
+        covariance: Sigma, (k, k); may be singular.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+
+    rng = np.random.default_rng(0)
+    draws = mean + rng.standard_normal((_DRAWS, len(mean))) @ root.T
+    return float((draws.argmax(axis=1) == 0).mean())

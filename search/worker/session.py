@@ -1,0 +1,158 @@
+"""A session: everything a worker needs to run the trials of one study, checked and ready."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+import evaluators
+from search.study.compatibility import find_drift, require_same_file, require_same_machine
+from search.study.file import StudyFile
+from search.study.history import History
+from search.study.plan import DepthPlan, add_hints, plan_depths, require_depths
+from search.study.screening import screen_hints
+from search.worker.optuna_mirror import OptunaMirror
+from storage.queue import TrialQueue, lease_seconds
+from storage.setup import make_ready
+from storage.studies import (
+    StudyDefinition,
+    StudyRecord,
+    add_depth,
+    begin_study,
+    set_budgets,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The work of one process on one study.
+
+    Attributes:
+        study: the study.
+        queue: its trials.
+        evaluator: its evaluator.
+        mirror: its Optuna studies.
+        plans: the plan of each depth that is worked on.
+        histories: the trials of each of these depths.
+        attempts: a trial that ends its worker this often is set aside.
+        drift: how this machine differs from the one that began the study, recorded with each trial;
+            None when it does not.
+    """
+
+    study: StudyRecord
+    queue: TrialQueue
+    evaluator: evaluators.Evaluator
+    mirror: OptunaMirror
+    plans: Mapping[int, DepthPlan]
+    histories: Mapping[int, History]
+    attempts: int
+    drift: str | None
+
+
+def begin_session(
+    engine: Engine,
+    file: StudyFile,
+    folder: Path,
+    evaluator: evaluators.Evaluator,
+    *,
+    depths: Sequence[int] | None = None,
+    trials: int | None = None,
+    accept_drift: bool = False,
+) -> Session:
+    """Create the study in the store, or join it.
+
+    Nothing is written before every depth is planned; then a missing store is created.
+
+    Args:
+        engine: the store.
+        file: the study file.
+        folder: folder that its relative paths start from.
+        evaluator: its evaluator.
+        depths: work on these depths only.
+        trials: set the budget of these depths to this.
+        accept_drift: record how this machine differs from the one that began the study, instead of
+            refusing it.
+
+    Raises:
+        InputError: a depth is impossible, or the study exists with another file, base, data or
+            libraries.
+    """
+    base = evaluator.description
+    lease = lease_seconds()
+    require_depths(file, depths)
+    plans = plan_depths(file, base)
+    chosen = {depth: plans[depth] for depth in depths or plans}
+
+    def check(record: StudyRecord) -> None:
+        require_same_file(record, file)
+        if not accept_drift:
+            require_same_machine(record, base)
+
+    make_ready(engine)
+    budgets = {depth: file.budget(depth) for depth in plans}
+    study = begin_study(engine, _define(file, folder, base), budgets, check)
+    if trials is not None:
+        set_budgets(engine, study, dict.fromkeys(chosen, trials))
+
+    hinted = {
+        depth: add_hints(plan, file, screen_hints(engine, study.id, depth))
+        for depth, plan in chosen.items()
+    }
+    queue = TrialQueue(engine, study, lease=lease)
+    return Session(
+        study=study,
+        queue=queue,
+        evaluator=evaluator,
+        mirror=OptunaMirror(engine.url, study, hinted, queue),
+        plans=hinted,
+        histories={depth: History(engine, study.id, depth) for depth in hinted},
+        attempts=file.study.attempts,
+        drift=find_drift(study, base),
+    )
+
+
+def begin_single(
+    engine: Engine,
+    file: StudyFile,
+    folder: Path,
+    evaluator: evaluators.Evaluator,
+    depth: int,
+) -> Session:
+    """Create or join the study for one hand-picked trial of any depth.
+
+    The study need not search that depth.
+
+    Args:
+        engine: the store.
+        file: the study file.
+        folder: folder that its relative paths start from.
+        evaluator: its evaluator.
+        depth: depth of the trial.
+
+    Raises:
+        InputError: the study exists with another file, base, data or libraries.
+    """
+    session = begin_session(engine, file, folder, evaluator)
+    if depth in session.plans:
+        return session
+
+    add_depth(engine, session.study, depth)
+    session.mirror.close()
+    mirror = OptunaMirror(engine.url, session.study, [depth], session.queue)
+    return replace(session, mirror=mirror, plans={}, histories={})
+
+
+def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> StudyDefinition:
+    """Return the study that `file` describes over `base`."""
+    return StudyDefinition(
+        name=file.study.name,
+        file=file.plain(),
+        folder=str(folder),
+        recipe_hash=file.recipe_hash,
+        base=base.base,
+        layers=base.layers,
+        period=base.period,
+        fingerprints=dict(base.fingerprints),
+        versions=dict(base.versions),
+    )

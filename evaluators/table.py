@@ -136,7 +136,7 @@ class TableEvaluator:
 
     def _noisy(self, row: Row, trial: str) -> tuple[float, dict[str, float]]:
         """Return mean and task scores of `row`, all moved by one error drawn for this trial."""
-        rng = random.Random(trial)  # noqa: S311 - reproducible, not secret
+        rng = random.Random(trial)
         error = rng.gauss(0.0, self.options.noise) if self.options.noise else 0.0
 
         mean = row.mean + error
@@ -155,7 +155,7 @@ class TableEvaluator:
         if not self.ease:
             return {}
 
-        rng = random.Random(f"{task}:{trial}")  # noqa: S311 - reproducible, not secret
+        rng = random.Random(f"{task}:{trial}")
         deviation = QUERY_DEVIATION * math.sqrt(1 - QUERY_CORRELATION)
         drawn = [ease + rng.gauss(0.0, deviation) for ease in self.ease[task]]
 
@@ -175,7 +175,7 @@ def _invent_ease(rows: Mapping[Subset, Row], queries: int) -> dict[str, list[flo
 
     ease = {}
     for task in recorded or (ONLY_TASK,):
-        rng = random.Random(task)  # noqa: S311 - reproducible, not secret
+        rng = random.Random(task)
         ease[task] = [rng.gauss(0.0, deviation) for _ in range(queries)]
     return ease
 

@@ -106,7 +106,7 @@ def write(folder: Path, seed: int = 0) -> None:
         folder: an existing folder.
         seed: the same seed writes the same world.
     """
-    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    rng = random.Random(seed)
     used: set[Scene] = set()
 
     for task in TASKS:

@@ -190,9 +190,9 @@ class _Watch(TrainerCallback):
 
     def on_step_end(
         self,
-        args: TrainingArguments,  # noqa: ARG002 - the trainer's signature
+        args: TrainingArguments,
         state: TrainerState,
-        control: TrainerControl,  # noqa: ARG002
+        control: TrainerControl,
         **_: object,
     ) -> None:
         """Report the step."""
@@ -200,9 +200,9 @@ class _Watch(TrainerCallback):
 
     def on_log(
         self,
-        args: TrainingArguments,  # noqa: ARG002 - the trainer's signature
+        args: TrainingArguments,
         state: TrainerState,
-        control: TrainerControl,  # noqa: ARG002
+        control: TrainerControl,
         logs: dict[str, float] | None = None,
         **_: object,
     ) -> None:

@@ -29,7 +29,7 @@ def sample_collections(
 
 def _sample(whole: Collection, options: ScreenOptions) -> Collection:
     """Draw part of one collection."""
-    rng = random.Random(whole.task)  # noqa: S311 - reproducible, not secret
+    rng = random.Random(whole.task)
 
     answerable = sorted(answerable_queries(whole))
     queries = sorted(rng.sample(answerable, min(options.queries, len(answerable))))

@@ -50,8 +50,8 @@ class SharedStack:
         self,
         position: int,
         source: int,
-        *arguments: Any,  # noqa: ANN401 - the stock model's own
-        **options: Any,  # noqa: ANN401
+        *arguments: Any,
+        **options: Any,
     ) -> torch.Tensor:
         """Run one layer at one position.
 
@@ -83,14 +83,14 @@ class SharedStack:
         Each position runs the layer that `subset` has there; positions behind the last pass on.
         """
 
-        def step(position: int, *arguments: Any, **options: Any) -> torch.Tensor:  # noqa: ANN401
+        def step(position: int, *arguments: Any, **options: Any) -> torch.Tensor:
             if position < len(subset):
                 return self.run(position, subset[position], *arguments, **options)
             return self.pass_on(position, *arguments, **options)
 
         return step
 
-    def _call_step(self, position: int, *arguments: Any, **options: Any) -> torch.Tensor:  # noqa: ANN401
+    def _call_step(self, position: int, *arguments: Any, **options: Any) -> torch.Tensor:
         """Run the present step; `step` may have changed since the layer was taken over."""
         return self.step(position, *arguments, **options)
 

@@ -102,14 +102,14 @@ class DrawSubset(TrainerCallback):
 
     def __init__(self, stack: SharedStack, tree: SubsetTree, seed: int) -> None:
         self._stack, self._tree = stack, tree
-        self._rng = random.Random(f"supernet:{seed}")  # noqa: S311 - reproducible, not secret
+        self._rng = random.Random(f"supernet:{seed}")
 
     def on_step_begin(
         self,
-        args: TrainingArguments,  # noqa: ARG002 - the trainer's signature
-        state: TrainerState,  # noqa: ARG002
-        control: TrainerControl,  # noqa: ARG002
-        **_: Any,  # noqa: ANN401
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
     ) -> None:
         """Draw the subset of this step."""
         self._stack.step = self._stack.step_through(self._tree.draw(self._rng))

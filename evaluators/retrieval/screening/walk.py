@@ -155,8 +155,8 @@ class Walk:
         def step(
             _position: int,
             hidden: torch.Tensor,
-            *arguments: Any,  # noqa: ANN401 - the stock model's own
-            **options: Any,  # noqa: ANN401
+            *arguments: Any,
+            **options: Any,
         ) -> torch.Tensor:
             calls.append((arguments, options))
             roots.append(hidden)

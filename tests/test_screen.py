@@ -1,27 +1,18 @@
-"""The screen: what a walk says of a subset is what cutting it says, and it guides the search."""
+"""The screen: its scores are stored as it goes, and guide the search."""
 
 import json
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from sqlalchemy import Engine, text
 
 import evaluators
-from evaluators import ScreenOptions, ScreenScore, TrialFailure
-from evaluators.retrieval import Options
-from evaluators.retrieval import screen as walks
-from evaluators.retrieval.data import Collection
-from evaluators.retrieval.evaluator import RetrievalEvaluator
-from evaluators.retrieval.stack import SharedStack
+from evaluators import ScreenOptions, ScreenScore
 from search import screening
-from search.prefixtree import PrefixTree
 from search.screening import recall_of_best, spearman_correlation
 from search.space import LayerSpace
 from search.subsets import Subset, key
@@ -35,199 +26,6 @@ if TYPE_CHECKING:
     import subprocess
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
-ALL = ScreenOptions(queries=10_000, documents=100_000)
-KEYS = {
-    "steps": 3, "batch_size": 16, "test": {"data": "test"},
-    "train": {"data": "train.jsonl", "negatives": ["negative"]},
-}  # fmt: skip
-
-
-def build(folder: Path, base: str = "base", precision: str = "fp32") -> RetrievalEvaluator:
-    """The evaluator over the toy world."""
-    record = evaluators.BaseOptions(
-        model=base,
-        query_length=32,
-        document_length=48,
-        precision=precision,  # type: ignore[arg-type]
-    )
-    made = evaluators.load("retrieval").create(
-        Options.model_validate_json(json.dumps(KEYS)), evaluators.Context(record, folder, "cpu")
-    )
-    assert isinstance(made, RetrievalEvaluator)
-    return made
-
-
-@pytest.fixture(scope="module")
-def toy_evaluator(toy: Path) -> RetrievalEvaluator:
-    return build(toy)
-
-
-def tree_of(*members: Subset) -> PrefixTree:
-    """A tree of these members only, by forbidding nothing and having done the rest."""
-    spaces = tuple(
-        LayerSpace(22, depth, 3, "free", keep_first=False)
-        for depth in sorted({len(subset) for subset in members})
-    )
-    done = frozenset(subset for space in spaces for subset in space) - set(members)
-    return PrefixTree(spaces, done)
-
-
-# the walk
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_walk_scores_as_cutting_does(toy: Path, precision: str) -> None:
-    """Also where a layer leaves its rhythm, and where layer 0 and its missing norm are cut off."""
-    evaluator = build(toy, precision=precision)
-    members = [(0, 1, 2), (0, 1, 18), (0, 3, 7), (1, 2, 3), (17, 20, 21), (5, 9), (0, 21)]
-    found = {score.subset: score for score in evaluator.screen(tree_of(*members), ALL)}
-    assert set(found) == set(members)
-    untrained = replace(evaluator, pairs=None)
-    for subset in members:
-        expected = untrained.evaluate(subset, 0).mean
-        assert found[subset].ndcg == pytest.approx(
-            expected, abs=1e-6 if precision == "fp32" else 0.02
-        )
-
-
-def test_bert_is_walked_too(minilm: Path, toy: Path) -> None:
-    evaluator = build(toy, str(minilm))
-    part = walks.sample(evaluator.collections, ScreenOptions(queries=4, documents=12))
-    evaluator = replace(evaluator, collections=tuple(part))
-    spaces = (LayerSpace(6, 2, None, "free", keep_first=False),)
-    found = {score.subset: score for score in evaluator.screen(PrefixTree(spaces), ALL)}
-    assert set(found) == set(spaces[0])
-    expected = replace(evaluator, pairs=None).evaluate((2, 4), 0).mean
-    assert found[2, 4].ndcg == pytest.approx(expected, abs=1e-6)
-
-
-def test_each_edge_costs_one_layer(
-    toy_evaluator: RetrievalEvaluator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And no layer is run but those, once the whole base has been."""
-    runs: list[tuple[int, int]] = []
-    run = SharedStack.run
-
-    def counted(self: SharedStack, position: int, source: int, *a: object, **o: object) -> object:
-        runs.append((position, source))
-        return run(self, position, source, *a, **o)
-
-    monkeypatch.setattr(SharedStack, "run", counted)
-    spaces = tuple(
-        LayerSpace(22, depth, 3, "free", forbidden=frozenset(range(4, 20))) for depth in (2, 3, 4)
-    )
-    tree = PrefixTree(spaces)
-    options = ScreenOptions(queries=2, documents=4, batch_size=10_000)
-    assert len(list(toy_evaluator.screen(tree, options))) == tree.count
-    batches = 2 * len(toy_evaluator.collections)  # queries and documents of each task
-    assert len(runs) == batches * (22 + tree.edges)
-
-
-def test_the_whole_base_agrees_with_itself(toy_evaluator: RetrievalEvaluator) -> None:
-    whole = PrefixTree((LayerSpace(22, 22),))
-    (score,) = toy_evaluator.screen(whole, ScreenOptions(queries=5, documents=20))
-    assert score.agreement == pytest.approx(1.0, abs=1e-5)
-    (part,) = toy_evaluator.screen(tree_of((0, 21)), ScreenOptions(queries=5, documents=20))
-    assert part.agreement < 0.999
-
-
-def test_the_sample_holds_what_answers_its_queries(toy_evaluator: RetrievalEvaluator) -> None:
-    options = ScreenOptions(queries=3, documents=12)
-    parts = walks.sample(toy_evaluator.collections, options)
-    assert walks.sample(toy_evaluator.collections, options) == parts
-    for part, whole in zip(parts, toy_evaluator.collections, strict=True):
-        assert len(part.queries) == 3
-        assert len(part.corpus) >= 12 or part.corpus == whole.corpus
-        assert list(part.corpus) == sorted(part.corpus)
-        for query, answers in part.relevant.items():
-            assert query in part.queries
-            assert answers & set(whole.corpus) <= set(part.corpus)
-
-
-def test_embeddings_that_are_not_numbers_end_the_walk(toy: Path) -> None:
-    evaluator = build(toy)
-    for tensor in evaluator.encoder.weights.values():
-        tensor.fill_(float("nan"))
-    with pytest.raises(TrialFailure, match="not numbers"):
-        list(evaluator.screen(tree_of((0, 1)), ScreenOptions(queries=2, documents=4)))
-
-
-def test_a_task_without_answers_is_refused(toy_evaluator: RetrievalEvaluator) -> None:
-    empty = replace(toy_evaluator.collections[0], relevant={})
-    with pytest.raises(TrialFailure, match="is empty: it has no query with a relevant document"):
-        walks.sample([empty], ScreenOptions())
-
-
-def test_a_single_document_says_nothing_of_agreement(toy_evaluator: RetrievalEvaluator) -> None:
-    """And is no reason to stop."""
-    whole = toy_evaluator.collections[0]
-    query = next(iter(whole.relevant))
-    answers = set(sorted(whole.relevant[query])[:1])
-    one = Collection(
-        "one",
-        {query: whole.queries[query]},
-        {d: whole.corpus[d] for d in answers},
-        {query: answers},
-    )
-    evaluator = replace(toy_evaluator, collections=(one,))
-    (score,) = evaluator.screen(tree_of((0, 1)), ScreenOptions())
-    assert (score.ndcg, score.agreement) == (1, 0)
-
-
-# the supernet
-
-
-def test_the_supernet_draws_subsets_and_trains_their_layers(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    evaluator = build(toy)
-    drawn: list[Subset] = []
-    of = SharedStack.of
-
-    def noted(self: SharedStack, subset: Subset) -> object:
-        drawn.append(subset)
-        return of(self, subset)
-
-    monkeypatch.setattr(SharedStack, "of", noted)
-    spaces = (LayerSpace(22, 2, 3, "strict"), LayerSpace(22, 3, 3, "strict"))
-    tree = PrefixTree(spaces)
-    options = ScreenOptions(weights="supernet", steps=4, queries=3, documents=8, learning_rate=1e-3)
-    before = {name: weight.clone() for name, weight in evaluator.encoder.weights.items()}
-    supernet = list(evaluator.screen(tree, options))
-    steps = drawn[:4]
-    assert all(any(subset in space for space in spaces) for subset in steps)
-    assert len(set(steps)) > 1
-    same = torch.equal
-    assert all(same(before[name], w) for name, w in evaluator.encoder.weights.items())
-    plain = list(evaluator.screen(tree, options.model_copy(update={"weights": "untrained"})))
-    assert [score.subset for score in plain] == [score.subset for score in supernet]
-    assert fmean(s.ndcg for s in plain) != fmean(s.ndcg for s in supernet)
-    again = list(evaluator.screen(tree, options))
-    assert again == supernet  # the same seed draws and trains the same
-
-
-def test_a_supernet_without_training_data_is_refused(toy_evaluator: RetrievalEvaluator) -> None:
-    untrained = replace(toy_evaluator, pairs=None)
-    with pytest.raises(evaluators.InputError, match=r'screen\.weights = "supernet" needs'):
-        next(untrained.screen(tree_of((0, 1)), ScreenOptions(weights="supernet")))
-
-
-def test_weights_without_a_place_are_dropped_and_gradients_flow(toy: Path) -> None:
-    """Layer 5 at position 0 loses its norm; its other weights learn."""
-    evaluator = build(toy)
-    model, _ = evaluator.build(tuple(range(22)))
-    stack = SharedStack.within(model, evaluator.encoder.stack)
-    stack.step = stack.of((5, 6))
-    features = model.preprocess(["a lamp"], task="query")
-    model(features)["sentence_embedding"].sum().backward()
-    layers = model[0].model.get_submodule(evaluator.encoder.stack)  # type: ignore[union-attr]
-    touched = {
-        source
-        for source, layer in enumerate(layers)  # type: ignore[arg-type]
-        if any(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
-    }
-    assert touched == {5, 6}
-    assert layers[5].attn_norm.weight.grad is None  # type: ignore[index]
 
 
 # what is stored
@@ -254,7 +52,7 @@ class Fake:
 
     def screen(
         self,
-        tree: evaluators.PrefixTree,
+        tree: evaluators.SubsetTree,
         options: ScreenOptions,  # noqa: ARG002
         progress: evaluators.Progress = evaluators.silent,  # noqa: ARG002
     ) -> Iterator[ScreenScore]:

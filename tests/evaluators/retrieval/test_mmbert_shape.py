@@ -8,11 +8,12 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, ModernBertConfig, ModernBertModel
 from transformers.initialization import no_init_weights
 
-import evaluators
-from evaluators._toy import base as toy_base
-from evaluators._toy import words
-from evaluators.retrieval import EvaluationOptions, Options
+from evaluators._toy.base import make_tokenizer
+from evaluators._toy.words import vocabulary
 from evaluators.retrieval.evaluator import RetrievalEvaluator
+from tests.support import retrieval
+
+pytestmark = pytest.mark.slow  # files of 400 MB are written and read
 
 EMBEDDINGS = 98_304_000
 LAYER = 1_917_696  # two norms of 384 among them
@@ -26,9 +27,10 @@ PICKS = {
 
 
 @pytest.fixture(scope="module")
-def evaluator(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> RetrievalEvaluator:
+def evaluator(small_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> RetrievalEvaluator:
     """An untrained evaluator over a base of mmBERT-small's shape."""
     folder = tmp_path_factory.mktemp("mmbert") / "mmBERT-small"
+
     theta = {"rope_type": "default", "rope_theta": 160000.0}
     config = ModernBertConfig(
         vocab_size=256_000,
@@ -45,25 +47,24 @@ def evaluator(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> RetrievalE
         cls_token_id=1,
         bos_token_id=2,
     )
+
     with no_init_weights():
         model = ModernBertModel(config)
+
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(0, 0.02, generator=generator)
     model.save_pretrained(folder)
-    toy_base._tokenizer(words.vocabulary()).save_pretrained(folder)
-    record = evaluators.BaseOptions(model=str(folder), query_length=64, document_length=512)
-    made = evaluators.load("retrieval").create(
-        Options(steps=0, test=EvaluationOptions(data="test")),
-        evaluators.Context(record, toy, "cpu"),
-    )
-    assert isinstance(made, RetrievalEvaluator)
-    return made
+    make_tokenizer(vocabulary()).save_pretrained(folder)
+
+    lengths = {"query_length": 64, "document_length": 512}
+    return retrieval.build(small_toy, base=folder, lengths=lengths)
 
 
 def test_the_base_has_the_published_shape(evaluator: RetrievalEvaluator) -> None:
     base = evaluator.description
+
     assert (base.base, base.layers, base.period) == ("mmBERT-small", 22, 3)
     assert evaluator.hidden_size == 384
 
@@ -72,12 +73,14 @@ def test_the_base_has_the_published_shape(evaluator: RetrievalEvaluator) -> None
 def test_the_cards_picks_are_cut_and_exported(
     evaluator: RetrievalEvaluator, depth: int, tmp_path: Path
 ) -> None:
-    cut, notes = evaluator.encoder.cut(PICKS[depth])
+    cut, notes = evaluator.base.encoder.cut(PICKS[depth])
     parameters = sum(weight.numel() for weight in cut.parameters())
     assert parameters == EMBEDDINGS + depth * LAYER + OUTER_NORMS - FIRST_NORM
     assert notes == ()
+
     folder = evaluator.export(PICKS[depth], tmp_path / f"mmBERT-small-L{depth}H384-pruned", "")
     reloaded = AutoModel.from_pretrained(folder).eval()
+
     ids = torch.randint(5, 256_000, (2, 300), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(ids)
     mask[1, 170:] = 0
@@ -85,5 +88,6 @@ def test_the_cards_picks_are_cut_and_exported(
         expected = cut(ids, attention_mask=mask).last_hidden_state
         found = reloaded(ids, attention_mask=mask).last_hidden_state
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
     retriever = SentenceTransformer(str(folder), device="cpu")
     assert retriever.encode(["red boat"]).shape == (1, 384)

@@ -1,0 +1,65 @@
+"""Training and test data: data that does not fit is refused, and code beside it is not run."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import evaluators
+from tests.support import bases, retrieval
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 1, "train": {"data": "./nowhere.jsonl"}}, "evaluator.train.data: no such file"),
+        ({"steps": 1, "train": {"data": "train.jsonl", "anchor": "query"}}, "no column 'query'"),
+        (
+            {"steps": 1, "train": {"data": "train.jsonl", "split": "test"}},
+            "evaluator.train: cannot load train.jsonl, split 'test'",
+        ),
+        ({"steps": 1, "batch_size": 9999}, "too few for one batch"),
+        ({"steps": 1, "train": {"data": "train.jsonl", "positive": "anchor"}}, "different columns"),
+        ({"test": {"data": "base"}}, r"not in NanoBEIR layout .*one split per task\): "),
+        ({"test": {"data": "near/tset"}}, r"\(there is no such folder, so the hub was asked\): "),
+        (
+            {"test": {"data": "small", "tasks": ["NanoX"]}},
+            "evaluator.test.tasks: small has no 'NanoX': it has ToyThings",
+        ),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(
+    options: dict[str, object], message: str, small_toy: Path
+) -> None:
+    test = {"data": retrieval.SMALL, "tasks": ["ToyThings"]}
+
+    with pytest.raises(evaluators.InputError, match=message):
+        retrieval.build(small_toy, {"test": test, **options})
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('{"anchor": "a", "positive": ""}\n', "non-empty text"),
+        ('{"anchor": "a", "positive": null}\n', "non-empty text"),
+    ],
+)
+def test_training_rows_without_text_are_refused(
+    rows: str, message: str, small_toy: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(rows + '{"anchor": "b", "positive": "c"}\n' * 40, encoding="utf-8")
+
+    with pytest.raises(evaluators.InputError, match=message):
+        retrieval.build(small_toy, {"steps": 1, "train": {"data": str(path)}})
+
+
+def test_a_data_set_with_a_script_is_refused(small_toy: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    shutil.copytree(small_toy / retrieval.SMALL, tmp_path / "data")
+    script = bases.MARKING.format(marker=str(marker))
+    (tmp_path / "data" / "data.py").write_text(script, encoding="utf-8")
+
+    with pytest.raises(evaluators.InputError, match="scripts are no longer supported"):
+        retrieval.build(small_toy, {"test": {"data": str(tmp_path / "data")}})
+    assert not marker.exists()

@@ -1,0 +1,127 @@
+"""One contract over every evaluator that is found by its name."""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import evaluators
+from evaluators import Context, EvaluatorOptions, table
+from search import errors, plugins
+from tests.support import retrieval
+
+CARD = Path(__file__).resolve().parents[2] / "examples" / "card.csv"
+SUBSET = (0, 1, 2, 18)
+NAMES = plugins.names(evaluators)
+
+
+def make_table(_: Path) -> evaluators.Evaluator:
+    options = table.Options(path=str(CARD), layers=22, period=3)
+    return options.create(Context(None, CARD.parent))
+
+
+def make_retrieval(small_toy: Path) -> evaluators.Evaluator:
+    return retrieval.build(
+        small_toy, {"steps": 2, "batch_size": 8, "train": {"data": "train.jsonl"}}
+    )
+
+
+MAKERS: dict[str, Callable[[Path], evaluators.Evaluator]] = {
+    "table": make_table,
+    "retrieval": make_retrieval,
+}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def evaluator(request: pytest.FixtureRequest, small_toy: Path) -> evaluators.Evaluator:
+    """Each evaluator; one without a maker above fails here, so that none goes untested."""
+    return MAKERS[request.param](small_toy)
+
+
+def options_of(name: str) -> type[EvaluatorOptions]:
+    """The class `Options` of the evaluator called `name`."""
+    record = plugins.load(evaluators, "evaluator", name).Options
+    assert isinstance(record, type)
+    assert issubclass(record, EvaluatorOptions)
+    return record
+
+
+def test_it_describes_its_base(evaluator: evaluators.Evaluator) -> None:
+    base = evaluator.description
+
+    assert base.base
+    assert (base.layers, base.period) == (22, 3)
+    assert all(len(digest) == 64 for digest in base.fingerprints.values())
+    assert base.fingerprints
+    assert base.versions == evaluator.evaluate(SUBSET, 0).versions
+
+
+def test_it_scores_a_subset_the_same_every_time(evaluator: evaluators.Evaluator) -> None:
+    first, again = evaluator.evaluate(SUBSET, 3), evaluator.evaluate(SUBSET, 3)
+
+    assert (first.mean, first.tasks) == (again.mean, again.tasks)
+    assert 0 <= first.mean <= 1
+    assert first.mean == pytest.approx(
+        statistics.fmean(task.score for task in first.tasks.values()), abs=1e-4
+    )
+    for task in first.tasks.values():
+        assert not task.queries or task.score == pytest.approx(
+            statistics.fmean(task.queries.values())
+        )
+
+
+def test_it_reports_its_progress_to_the_end(evaluator: evaluators.Evaluator) -> None:
+    stages: list[tuple[str, int, int]] = []
+
+    evaluator.evaluate(SUBSET, 0, lambda *stage: stages.append(stage))
+
+    name, done, total = stages[-1]
+    assert (name, done) == ("evaluate", total)
+    assert all(0 <= done <= total for _, done, total in stages)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_options_are_frozen_and_know_no_unknown_keys(name: str) -> None:
+    record = options_of(name)
+
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        record.model_validate({"no_such_key": 1})
+    assert record.model_config["frozen"]
+    assert record.model_config["strict"]
+    for key, field in record.model_fields.items():
+        assert field.description, f"{name}: {key} has no description"
+
+
+def test_options_without_a_way_to_create_an_evaluator_are_refused() -> None:
+    class Incomplete(EvaluatorOptions):
+        """Options that build nothing."""
+
+    with pytest.raises(TypeError, match=r"abstract method '?create"):
+        Incomplete()  # type: ignore[abstract]
+
+
+def test_evaluators_are_found_by_name() -> None:
+    assert NAMES == ["retrieval", "table"]
+
+
+def test_an_unknown_evaluator_is_answered_with_the_choices() -> None:
+    for name in ("tabel", "errors", "_errors"):
+        with pytest.raises(
+            errors.InputError, match=rf"unknown evaluator '{name}': choose one of .*table"
+        ):
+            plugins.load(evaluators, "evaluator", name)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (ValueError("\n  one  \ntwo"), "one  "),
+        (MemoryError(), "MemoryError"),
+        (KeyError("key"), "'key'"),
+    ],
+)
+def test_the_first_line_of_an_error(error: Exception, line: str) -> None:
+    assert evaluators.first_line(error) == line

@@ -1,0 +1,14 @@
+"""Prefix trees over the 22 layers of the toy base."""
+
+from search.space import LayerSpace, Subset
+from search.space.prefix_tree import PrefixTree
+
+
+def tree_of(*members: Subset) -> PrefixTree:
+    """A tree of these members only: all other subsets of their depths count as done."""
+    spaces = tuple(
+        LayerSpace(22, depth, 3, "free", keep_first=False)
+        for depth in sorted({len(subset) for subset in members})
+    )
+    done = frozenset(subset for space in spaces for subset in space) - set(members)
+    return PrefixTree(spaces, done)

@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,21 @@ def hub_hint(source: str) -> str:
     return "" if Path(source).exists() else " (there is no such folder, so the hub was asked)"
 
 
+@contextmanager
+def _cache_of(source: str) -> Iterator[str | None]:
+    """Give a local folder a cache of its own, which is gone when the folder was read.
+
+    The library's cache knows a folder by its name and README, not by its path or its files: it
+    would answer with data that it once read from another folder of that name, or before an edit.
+    """
+    if not Path(source).is_dir():
+        yield None
+        return
+
+    with tempfile.TemporaryDirectory(prefix="layer-search-") as cache:
+        yield cache
+
+
 def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Dataset:
     """Load the training data.
 
@@ -105,7 +122,15 @@ def _load_training(train: TrainOptions, source: str) -> Dataset:
         if is_file:
             return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
 
-        return load_dataset(source, train.config, split=train.split, revision=train.revision)
+        with _cache_of(source) as cache:
+            return load_dataset(
+                source,
+                train.config,
+                split=train.split,
+                revision=train.revision,
+                cache_dir=cache,
+                keep_in_memory=cache is not None,
+            )
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"evaluator.train: cannot load {train.data}, split {train.split!r} (a slice is written "
@@ -144,30 +169,42 @@ def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
         InputError: the data cannot be loaded, or has no such task.
     """
     source = locate(test.data, folder, "evaluator.test.data")
+    with _cache_of(source) as cache:
+        splits = _task_names(source, test, cache)
+        if unknown := [task for task in test.tasks if task not in splits]:
+            there = ", ".join(splits)
+            message = f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {there}"
+            raise InputError(message)
+
+        tasks = test.tasks or splits
+        return [_load_collection(source, task, test, cache) for task in tasks]
+
+
+def _task_names(source: str, test: EvaluationOptions, cache: str | None) -> list[str]:
+    """Return the tasks of `source`."""
     try:
-        splits = get_dataset_split_names(source, "queries", revision=test.revision)
+        names: list[str] = get_dataset_split_names(
+            source, "queries", revision=test.revision, cache_dir=cache
+        )
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"{test.data} is not in NanoBEIR layout (configs corpus, queries, qrels; "
             f"one split per task){hub_hint(source)}: {first_line(error)}"
         )
         raise InputError(message) from error
-
-    if unknown := [task for task in test.tasks if task not in splits]:
-        message = (
-            f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {', '.join(splits)}"
-        )
-        raise InputError(message)
-
-    return [_load_collection(source, task, test) for task in test.tasks or splits]
+    return names
 
 
-def _load_collection(source: str, task: str, test: EvaluationOptions) -> Collection:
+def _load_collection(
+    source: str, task: str, test: EvaluationOptions, cache: str | None
+) -> Collection:
     """Load one task of `source`."""
 
     def rows(config: str, *columns: str) -> list[tuple[str, str]]:
         try:
-            split = load_dataset(source, config, split=task, revision=test.revision)
+            split = load_dataset(
+                source, config, split=task, revision=test.revision, cache_dir=cache
+            )
             return list(zip(*(split[name] for name in columns), strict=True))
         except Exception as error:  # the library raises whatever its parts raise
             message = f"cannot load {config} of task {task} from {test.data}: {first_line(error)}"

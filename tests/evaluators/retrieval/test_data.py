@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import evaluators
+from evaluators.retrieval.data import collections, fingerprint_collections
+from evaluators.retrieval.options import EvaluationOptions
 from tests.support import bases, retrieval
 
 
@@ -63,3 +65,19 @@ def test_a_data_set_with_a_script_is_refused(small_toy: Path, tmp_path: Path) ->
     with pytest.raises(evaluators.InputError, match="scripts are no longer supported"):
         retrieval.build(small_toy, {"test": {"data": str(tmp_path / "data")}})
     assert not marker.exists()
+
+
+def test_an_edited_local_folder_is_read_anew(small_toy: Path, tmp_path: Path) -> None:
+    """Also another folder of the same name: the library's own cache knows only name and README."""
+    found = []
+    for number in range(2):
+        folder = tmp_path / str(number) / retrieval.SMALL
+        shutil.copytree(small_toy / retrieval.SMALL, folder)
+        path = folder / "corpus" / "ToyThings.jsonl"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(" the ", f" the{number} "), encoding="utf-8")
+
+        options = EvaluationOptions(data=str(folder), tasks=("ToyThings",))
+        found.append(fingerprint_collections(collections(options, tmp_path)))
+
+    assert found[0] != found[1]

@@ -9,18 +9,30 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 PIP := $(BIN)/python -m pip install --constraint constraints.txt
+PYTEST := -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check clean
+.PHONY: help quickstart test test-fast check docs clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 quickstart: $(RUNTIME) ## install, then search a tiny model from start to end, without any download
 	$(BIN)/layer-search quickstart
 
-test: $(DEV) ## install the development tools as well, and run the tests; TESTS=... runs some of them
-	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(TESTS)
+ifdef TESTS
+test: $(DEV)
+	$(BIN)/python $(PYTEST) $(TESTS)
+else
+test: $(DEV) ## run all tests, print how much of the code they cover; TESTS=... runs some of them
+	$(BIN)/coverage erase
+	$(BIN)/coverage run $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+endif
+
+test-fast: $(DEV) ## run the tests that take less than three seconds each
+	$(BIN)/python $(PYTEST) -m 'not slow'
 
 check: $(DEV) ## lint, formatting, types, and who may import whom
 	$(BIN)/ruff check
@@ -28,10 +40,15 @@ check: $(DEV) ## lint, formatting, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DEV) ## write the generated pages and pictures of the documentation anew
+	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/draw_architecture.py
+
 clean: ## remove the environment, caches, builds and the quickstart's folder; stores are kept
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist \
-	  layer-search-quickstart
-	find search evaluators storage tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* \
+	  dist layer-search-quickstart
+	find search evaluators storage tests benchmarks docs -name __pycache__ -type d -prune \
+	  -exec rm -rf {} +
 
 $(RUNTIME): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: try make PYTHON=python3.12")'

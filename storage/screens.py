@@ -63,7 +63,7 @@ class FitRecord:
 def record_screened(
     engine: Engine, study_id: int, weights: str, screened: Iterable[ScreenedSubset]
 ) -> None:
-    """Add scores; a subset that has one with these weights keeps it.
+    """Add scores; a subset that has one with `weights` keeps it.
 
     Args:
         engine: the store.

@@ -74,7 +74,7 @@ def _front_matter(hub_id: str | None) -> str:
 
 
 def _summary(study: StudyRecord, hub_id: str | None, kept: Subset, ranking: Sequence[Row]) -> str:
-    """Return the first paragraph: which layers of which base these are."""
+    """Return the first paragraph: the base, and the layers kept."""
     text = (
         f"`{hub_id or study.base}` cut to {len(kept)} of its {study.layers} layers: "
         f"**{key(kept)}**. "

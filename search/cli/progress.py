@@ -41,7 +41,7 @@ def load_evaluator(file: StudyFile, folder: Path, device: str | None) -> evaluat
 
 @contextmanager
 def interruptible(consequence: str) -> Iterator[None]:
-    """Say what became of the work of the block when it is interrupted."""
+    """Print `consequence` when the block is interrupted."""
     try:
         yield
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ def _check_seeds(value: object, check: ValidatorFunctionWrapHandler) -> object:
 
 
 class StudyOptions(evaluators.StrictRecord):
-    """`[study]`: what is searched, and how long."""
+    """`[study]`: the depths to search, and the trials to spend."""
 
     name: Annotated[str, AfterValidator(_check_name)]
     """Name in the store: letters, digits, '.', '_' and '-'."""
@@ -70,7 +70,7 @@ class StudyOptions(evaluators.StrictRecord):
 
 
 class SpaceOptions(evaluators.StrictRecord):
-    """`[space]`: which subsets are valid."""
+    """`[space]`: the rules for valid subsets."""
 
     cadence: str = "strict"
     """Cadence rule: strict, anchored or free."""

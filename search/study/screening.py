@@ -29,7 +29,7 @@ def run_screen(
     *,
     progress: evaluators.Progress = evaluators.silent,
 ) -> int:
-    """Score every subset of `spaces` that has no score with these weights yet.
+    """Score every subset of `spaces` that has no score with the weights of `options` yet.
 
     Scores are stored every few seconds, and when the walk ends, however it ends.
 

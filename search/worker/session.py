@@ -94,10 +94,21 @@ def begin_session(
     study = begin_study(engine, _define(file, folder, base), budgets, check)
     if trials is not None:
         set_budgets(engine, study, dict.fromkeys(chosen, trials))
+    return _open_session(engine, file, study, evaluator, chosen, lease)
 
+
+def _open_session(
+    engine: Engine,
+    file: StudyFile,
+    study: StudyRecord,
+    evaluator: evaluators.Evaluator,
+    plans: Mapping[int, DepthPlan],
+    lease: float,
+) -> Session:
+    """Return the session on the planned depths of a study that is in the store."""
     hinted = {
         depth: add_hints(plan, file, screen_hints(engine, study.id, depth))
-        for depth, plan in chosen.items()
+        for depth, plan in plans.items()
     }
     queue = TrialQueue(engine, study, lease=lease)
     return Session(
@@ -108,7 +119,7 @@ def begin_session(
         plans=hinted,
         histories={depth: History(engine, study.id, depth) for depth in hinted},
         attempts=file.study.attempts,
-        drift=find_drift(study, base),
+        drift=find_drift(study, evaluator.description),
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.database.url import display_url
-from storage.errors import StoreUnavailableError
+from storage.errors import StoreUnavailableError, first_line
 
 PATIENCE_SECONDS = 600
 """Seconds a worker waits for the database: longer than a restart or a failover takes."""
@@ -55,7 +55,7 @@ def available(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
+        reason = first_line(error.orig or error)
         if url.password:
             reason = reason.replace(str(url.password), "***")
         message = f"cannot use the store {display_url(url)}: {reason}"

@@ -239,5 +239,5 @@ def _summarise(name: str, depths: Collection[int], engine: Engine) -> None:
 
 
 def _given_back(study: str) -> str:
-    """Return the line that says what became of an interrupted trial."""
+    """Return the remark on an interrupted trial."""
     return f"the claimed trial of {study} was given back: the next worker takes it first"

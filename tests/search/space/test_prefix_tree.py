@@ -1,4 +1,4 @@
-"""The tree a screen walks: every subset once, every prefix once, nothing else."""
+"""The tree that a screen walks: every subset once, every prefix once, nothing else."""
 
 import random
 from collections import Counter
@@ -8,24 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import InputError
-from search.prefixtree import PrefixTree
-from search.space import LayerSpace
-from search.subsets import Subset
+from search.space import LayerSpace, Subset
+from search.space.prefix_tree import PrefixTree
 
 
-def every_depth(layers: int, cadence: str = "strict", **given: object) -> tuple[LayerSpace, ...]:
-    """The spaces of all depths that are possible."""
+def every_depth(
+    layers: int, cadence: str = "strict", *, keep_first: bool = True
+) -> tuple[LayerSpace, ...]:
+    """Return the spaces of all depths that are possible."""
     found = []
     for depth in range(1, layers + 1):
         try:
-            found.append(LayerSpace(layers, depth, 3, cadence, **given))  # type: ignore[arg-type]
+            found.append(LayerSpace(layers, depth, 3, cadence, keep_first))
         except InputError:
             continue
     return tuple(found)
 
 
 def walk(tree: PrefixTree, prefix: Subset = ()) -> list[Subset]:
-    """All nodes below `prefix`, in the order of the walk."""
+    """Return all nodes below `prefix`, in the order of the walk."""
     nodes = []
     for layer in tree.children(prefix):
         nodes += [(*prefix, layer), *walk(tree, (*prefix, layer))]
@@ -50,20 +51,23 @@ def test_a_walk_meets_every_member_once(
 ) -> None:
     spaces = every_depth(layers, cadence, keep_first=keep_first)
     chosen = data.draw(st.lists(st.sampled_from(spaces), min_size=1, unique_by=lambda s: s.depth))
+
     tree = PrefixTree(tuple(chosen))
     nodes = walk(tree)
     members = [subset for space in chosen for subset in space]
     assert len(set(nodes)) == len(nodes) == tree.edges
     assert Counter(node for node in nodes if tree.wanted(node)) == Counter(members)
+
     # no way that leads nowhere: each node is the beginning of a member
     assert all(any(member[: len(node)] == node for member in members) for node in nodes)
 
 
 @given(data=st.data())
-def test_what_is_done_is_not_walked_again(data: st.DataObject) -> None:
+def test_done_subsets_are_not_walked_again(data: st.DataObject) -> None:
     spaces = every_depth(8, "free")[1:4]
     members = [subset for space in spaces for subset in space]
     done = data.draw(st.sets(st.sampled_from(members)))
+
     tree = PrefixTree(spaces, frozenset(done))
     nodes = walk(tree)
     missing = set(members) - done
@@ -86,10 +90,17 @@ def test_draws_are_members_of_every_depth(cadence: str) -> None:
     assert {len(subset) for subset in drawn} == {space.depth for space in tree.spaces}
 
 
-@given(st.integers(1, 8), st.integers(1, 8), st.data())
-def test_beginning_with_counts_members(layers: int, depth: int, data: st.DataObject) -> None:
-    depth = min(depth, layers)
-    space = LayerSpace(layers, depth, None, "free", keep_first=data.draw(st.booleans()))
-    prefix = tuple(sorted(data.draw(st.sets(st.integers(0, layers - 1)))))
-    expected = sum(member[: len(prefix)] == prefix for member in space)
-    assert space.beginning_with(prefix) == expected
+def test_done_subsets_of_other_spaces_close_no_branch() -> None:
+    """A screen that began with a wider space has done subsets that this tree does not hold."""
+    space = LayerSpace(5, 2, None, "free")
+    done: set[Subset] = {(0, 1), (1, 2), (0, 2, 3)}
+    tree = PrefixTree((space,), frozenset(done))
+    assert tree.children((0,)) == [2, 3, 4]
+    assert {node for node in walk(tree) if tree.wanted(node)} == set(space) - done
+
+
+def test_a_tree_that_is_done_has_no_branch() -> None:
+    spaces = every_depth(6)
+    tree = PrefixTree(spaces, frozenset(subset for space in spaces for subset in space))
+    assert walk(tree) == []
+    assert tree.count == tree.edges > 0  # the figures of the whole tree

@@ -1,40 +1,31 @@
 """The named families: baselines for any space."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from search import cadences, families, subsets
 from search.errors import InputError
-from search.space import LayerSpace
-
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
+from search.space import LayerSpace, cadences, key
+from search.space.families import FAMILIES, build_family
+from tests.support.spaces import PROPERTY, cases
 
 
 @st.composite
 def spaces(draw: st.DrawFn) -> LayerSpace:
-    """Spaces of up to 24 layers."""
-    layers = draw(st.integers(1, 24))
-    period = draw(st.none() | st.integers(1, 5))
-    some = st.frozensets(st.integers(0, layers - 1), max_size=2)
+    """Draw spaces of up to 24 layers."""
     try:
-        return LayerSpace(
-            layers=layers,
-            depth=draw(st.integers(1, layers)),
-            period=period,
-            cadence=draw(st.sampled_from(cadences.names())) if period else "free",
-            keep_first=draw(st.booleans()),
-            pinned=draw(some),
-            forbidden=draw(some),
-        )
+        return draw(cases(most_layers=24)).space
     except InputError:
         assume(condition=False)
         raise
 
 
 def keys(name: str, space: LayerSpace) -> list[str]:
-    """The members of a family as keys."""
-    return [subsets.key(subset) for subset in families.build(name, space)]
+    """Return the members of a family as keys."""
+    return [key(subset) for subset in build_family(name, space)]
+
+
+# the front
 
 
 @pytest.mark.parametrize(
@@ -53,9 +44,11 @@ def test_front_holds_the_picks_of_the_card(cadence: str, depth: int, pick: str) 
 def test_front_ends_on_every_late_global_layer_the_latest_first() -> None:
     late = [21, 18, 15, 12, 9, 6, 3]
     assert keys("front", LayerSpace(22, 4)) == [f"0_1_2_{layer}" for layer in late]
+
     # a position without a global layer takes the local ones that fit
     local = [20, 19, 17, 16, 14, 13, 11, 10, 8, 7, 5, 4]
     assert keys("front", LayerSpace(22, 5)) == [f"0_1_2_3_{layer}" for layer in local]
+
     # and under a looser rule it is global again
     anchored = [f"0_1_2_3_{layer}" for layer in (21, 18, 15, 12, 9, 6)]
     assert keys("front", LayerSpace(22, 5, 3, "anchored")) == anchored
@@ -68,6 +61,9 @@ def test_front_respects_forbidden_layers() -> None:
 
 def test_front_of_a_base_without_a_rhythm_ends_on_the_last_layer() -> None:
     assert keys("front", LayerSpace(6, 3, None, "free")) == ["0_1_5"]
+
+
+# the back
 
 
 @pytest.mark.parametrize(
@@ -91,6 +87,9 @@ def test_back_goes_as_late_as_the_cadence_allows() -> None:
     assert keys("back", LayerSpace(22, 5, 3, "free")) == ["0_18_19_20_21"]
 
 
+# even distances
+
+
 @pytest.mark.parametrize(
     ("space", "subset"),
     [
@@ -109,16 +108,19 @@ def test_spread(space: LayerSpace, subset: str) -> None:
 @pytest.mark.parametrize("depth", [4, 7, 13])
 @pytest.mark.parametrize("cadence", cadences.names())
 def test_spread_reaches_from_the_first_to_the_last_global_layer(cadence: str, depth: int) -> None:
-    (subset,) = families.build("spread", LayerSpace(22, depth, 3, cadence))
+    (subset,) = build_family("spread", LayerSpace(22, depth, 3, cadence))
     assert subset[0] == 0
     assert subset[-1] == 21
+
+
+# any space
 
 
 @PROPERTY
 @given(spaces())
 def test_every_member_is_in_the_space(space: LayerSpace) -> None:
-    for name in families.FAMILIES:
-        built = families.build(name, space)
+    for name in FAMILIES:
+        built = build_family(name, space)
         assert all(subset in space for subset in built)
         assert len(set(built)) == len(built)
         assert built or name == "front"  # only `front` may have no member
@@ -133,7 +135,7 @@ def test_front_is_the_first_layers_and_one_more(space: LayerSpace) -> None:
         for last in reversed(range(space.depth - 1, space.layers))
         if (*head, last) in space
     ]
-    built = families.build("front", space)
+    built = build_family("front", space)
     if space.period is None:
         assert built == there[:1]
     else:
@@ -144,11 +146,11 @@ def test_front_is_the_first_layers_and_one_more(space: LayerSpace) -> None:
 @given(spaces())
 def test_back_keeps_the_latest_layers(space: LayerSpace) -> None:
     assume(space.count < 3000)
-    (built,) = families.build("back", space)
+    (built,) = build_family("back", space)
     assert sum(built[1:]) == max(sum(subset[1:]) for subset in space)
 
 
 def test_unknown_family() -> None:
     message = "^unknown family 'middle': choose one of front, back, spread$"
     with pytest.raises(InputError, match=message):
-        families.build("middle", LayerSpace(22, 4))
+        build_family("middle", LayerSpace(22, 4))

@@ -4,35 +4,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search import subsets
-from search.errors import InputError
+from search.space import Subset, key, parse
+from storage.errors import InputError
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
 
 
 @pytest.mark.parametrize(
-    ("subset", "key"), [((0, 1, 2, 18), "0_1_2_18"), ((0,), "0"), ((7, 10, 9999), "7_10_9999")]
+    ("subset", "written"),
+    [((0, 1, 2, 18), "0_1_2_18"), ((0,), "0"), ((7, 10, 9999), "7_10_9999")],
 )
-def test_key_and_parse(subset: subsets.Subset, key: str) -> None:
-    assert subsets.key(subset) == key
-    assert subsets.parse(key) == subset
+def test_key_and_parse(subset: Subset, written: str) -> None:
+    assert key(subset) == written
+    assert parse(written) == subset
 
 
 @PROPERTY
 @given(st.sets(st.integers(0, 9999), min_size=1, max_size=48))
 def test_parse_undoes_key(layers: set[int]) -> None:
     subset = tuple(sorted(layers))
-    assert subsets.parse(subsets.key(subset)) == subset
+    assert parse(key(subset)) == subset
 
 
 @PROPERTY
 @given(st.text("0123456789_ -+.\n٣²", max_size=12))
 def test_only_canonical_keys_are_read(text: str) -> None:
     try:
-        subset = subsets.parse(text)
+        subset = parse(text)
     except InputError:
         return
-    assert subsets.key(subset) == text
+    assert key(subset) == text
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_only_canonical_keys_are_read(text: str) -> None:
 )
 def test_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        subsets.parse(text)
+        parse(text)
     assert str(caught.value) == (
         f"{text!r} is not a subset: write ascending layer numbers, such as 0_1_2_18"
     )

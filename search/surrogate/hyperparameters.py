@@ -44,7 +44,9 @@ LEVEL = 4.0
 since the mean of few trials may lie two deviations off.
 """
 
-_STEPS = 40  # of the optimiser; it has converged after 10 to 25
+# Steps of the optimiser. With one task it converges after 10 to 30; with several it may stop here,
+# close to the optimum, which bounds the time of a proposal.
+_STEPS = 40
 
 # Bounds of the search, wide of all fits met in the benchmarks: an amplitude from a share of 6e-6 of
 # the variance to 20 variances; noise that is nearly nothing would make A singular.

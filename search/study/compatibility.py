@@ -41,7 +41,7 @@ def require_same_file(record: StudyRecord, file: StudyFile) -> None:
     stored = _flat(parse_study_file(record.file).plain())
     given = _flat(file.plain())
     differing = [
-        f"{key} (in the store: {stored.get(key)!r}, in the file: {given.get(key)!r})"
+        f"{key} (stored: {stored.get(key)!r}, in the file: {given.get(key)!r})"
         for key in sorted({*stored, *given})
         if stored.get(key) != given.get(key)
     ]

@@ -1,4 +1,4 @@
-"""The contract of every sampler: which proposals it may make, and what they follow from."""
+"""The contract of every sampler: valid proposals, that follow from seed and history alone."""
 
 import logging
 import random

@@ -1,0 +1,105 @@
+"""The model card of an export: the layers, the search, and no path of anybody's machine."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.analysis.model_card import write_card
+from search.study.file import StudyFile, parse_study_file
+from storage.subset_key import Subset
+from tests.support.study_files import record_of
+
+RANKING = [
+    {"rank": 1, "subset": "0_1_2_21", "mean": 0.4558},
+    {"rank": 2, "subset": "0_1_2_18", "mean": 0.4530},
+]
+TASKS = [
+    {"subset": "0_1_2_21", "task": "NanoNQ", "score": 0.4193},
+    {"subset": "0_1_2_18", "task": "NanoNQ", "score": 0.4283},
+    {"subset": "0_1_2_18", "task": "NanoMSMARCO", "score": 0.5060},
+]
+
+
+def parse(model: str, **evaluator: object) -> StudyFile:
+    """Return a study file that cuts `model`, with more keys for its evaluator."""
+    return parse_study_file(
+        {
+            "study": {"name": "small", "depths": [4], "trials": 2},
+            "base": {"model": model, "query_length": 32, "document_length": 300},
+            "evaluator": {"name": "retrieval", "steps": 0, **evaluator},
+        }
+    )
+
+
+def write(file: StudyFile, folder: Path, kept: Subset = (0, 1, 2, 18), **changed: Any) -> str:
+    """Return the card of `kept`."""
+    study = record_of(file, folder=str(folder), **changed)
+    return write_card("mmBERT-small-L4H384-pruned", study, file, kept, RANKING, TASKS)
+
+
+# its parts
+
+
+def test_it_tells_the_layers_the_scores_and_the_search(tmp_path: Path) -> None:
+    card = write(parse("jhu-clsp/mmBERT-small"), tmp_path)
+    assert "# mmBERT-small-L4H384-pruned" in card
+    assert "`jhu-clsp/mmBERT-small` cut to 4 of its 22 layers: **0_1_2_18**" in card
+    assert "base_model: jhu-clsp/mmBERT-small\n" in card
+    assert "| rank | subset | mean | NanoMSMARCO | NanoNQ |" in card
+    assert "| 1 | 0_1_2_21 | 0.4558 |  | 0.4193 |" in card
+    assert "| 2 | **0_1_2_18** | 0.4530 | 0.5060 | 0.4283 |" in card
+    assert "tried 2 subsets of depth 4 (cadence `strict`, " in card
+    assert "given no fine-tune" in card
+    assert "`encode_query` reads 32 tokens and `encode_document` 300" in card
+    assert "not scored" not in card
+
+
+def test_it_tells_the_fine_tune_and_the_rhythm(tmp_path: Path) -> None:
+    file = parse("a/b", steps=40, batch_size=16, train={"data": "pairs.jsonl"})
+    card = write(file, tmp_path)
+    assert "given 40 fine-tune steps of 16 pairs" in card
+    assert "global attention at every index divisible by 3" in card
+    assert "global attention" not in write(file, tmp_path, period=None)
+    assert f"Recipe: `{file.recipe_hash[:16]}`" in card
+
+
+def test_it_can_be_written_of_a_replay_without_a_base(tmp_path: Path) -> None:
+    file = parse_study_file(
+        {
+            "study": {"name": "small", "depths": [4], "trials": 2},
+            "evaluator": {"name": "table", "path": "scores.csv", "layers": 22},
+        }
+    )
+    card = write(file, tmp_path)
+    assert "`table` cut to 4 of its 22 layers" in card
+    assert "encode_query" not in card
+    assert "# mean pooling" in card
+
+
+def test_the_table_ends_after_a_page_but_for_the_subset_itself(tmp_path: Path) -> None:
+    file = parse("a/b")
+    ranking = [
+        {"rank": number, "subset": f"0_1_2_{number + 2}", "mean": 0.5} for number in range(1, 31)
+    ]
+    card = write_card("x", record_of(file, folder=str(tmp_path)), file, (0, 1, 2, 29), ranking, [])
+    rows = [line.split(" | ")[0] for line in card.splitlines() if line.startswith("| ")]
+    assert rows == ["| rank", "| ---", *(f"| {number}" for number in [*range(1, 21), 27])]
+
+
+# its manners
+
+
+@pytest.mark.parametrize("written", ["absolute", "relative"])
+def test_it_never_names_a_folder_of_this_machine(written: str, tmp_path: Path) -> None:
+    folder = tmp_path / "private" / "mmBERT-small"
+    folder.mkdir(parents=True)
+    model = str(folder) if written == "absolute" else "private/mmBERT-small"
+    card = write(parse(model), tmp_path)
+    assert "private" not in card
+    assert "base_model" not in card
+    assert "`mmBERT-small` cut to 4" in card
+
+
+def test_it_says_when_the_subset_was_not_scored(tmp_path: Path) -> None:
+    assert "was not scored in the study" in write(parse("a/b"), tmp_path, (0, 4, 8, 9))

@@ -169,12 +169,7 @@ def is_riddle(first_line: str) -> bool:
 
 def import_graph(root: Path, package: str) -> Graph:
     """Return the imports between the direct children of `package`."""
-    sys.path.insert(0, str(root))
-    try:
-        graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    finally:
-        sys.path.remove(str(root))
-
+    graph = _build(root)
     children = graph.find_children(package)
     for child in children:
         if graph.find_children(child):
@@ -185,6 +180,26 @@ def import_graph(root: Path, package: str) -> Graph:
         if a != b and graph.direct_import_exists(importer=a, imported=b)
     }
     return Graph(frozenset(children), frozenset(arrows))
+
+
+def module_graph(root: Path) -> Graph:
+    """Return the imports between all modules of the three packages."""
+    graph = _build(root)
+    arrows = {
+        (importer, imported)
+        for importer in graph.modules
+        for imported in graph.find_modules_directly_imported_by(importer)
+    }
+    return Graph(frozenset(graph.modules), frozenset(arrows))
+
+
+def _build(root: Path) -> grimp.ImportGraph:
+    """Return grimp's graph of a checkout."""
+    sys.path.insert(0, str(root))
+    try:
+        return grimp.build_graph(*PACKAGES, cache_dir=None)
+    finally:
+        sys.path.remove(str(root))
 
 
 def main() -> None:
@@ -201,6 +216,9 @@ def main() -> None:
         graph = import_graph(root, package)
         numbers = (len(graph.children), len(graph.arrows), graph.floors, len(graph.circles))
         table.add_row(package, *map(str, numbers))
+    modules = module_graph(root)
+    numbers = (len(modules.children), len(modules.arrows), modules.floors, len(modules.circles))
+    table.add_row("all modules", *map(str, numbers))
     console.print(table)
 
     table = Table(title="Source", title_justify="left")

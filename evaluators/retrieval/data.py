@@ -11,7 +11,7 @@ from pathlib import Path
 from datasets import Dataset, get_dataset_split_names, load_dataset
 
 from evaluators._errors import InputError, first_line
-from evaluators.retrieval.options import EvaluationOptions, Options, TrainOptions
+from evaluators.retrieval.options import EvaluationOptions, RetrievalOptions, TrainOptions
 
 _FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 _HUB_ID = r"[\w.-]+/[\w.-]+"
@@ -78,7 +78,7 @@ def _cache_of(source: str) -> Iterator[str | None]:
         yield cache
 
 
-def training_pairs(options: Options, train: TrainOptions, folder: Path) -> Dataset:
+def training_pairs(options: RetrievalOptions, train: TrainOptions, folder: Path) -> Dataset:
     """Load the training data.
 
     Args:

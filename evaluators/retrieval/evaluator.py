@@ -28,7 +28,7 @@ from evaluators.retrieval import data, device, export, finetune, scoring
 from evaluators.retrieval.base import LoadedBase
 from evaluators.retrieval.checkpoint import Checkpoints, Training
 from evaluators.retrieval.data import Collection
-from evaluators.retrieval.options import Options
+from evaluators.retrieval.options import RetrievalOptions
 from evaluators.retrieval.screening import SharedStack, Walk, sample_collections, supernet
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets")
@@ -50,7 +50,7 @@ class RetrievalEvaluator:
         checkpoints: trained weights kept on this machine until their trial's result is safe.
     """
 
-    options: Options
+    options: RetrievalOptions
     base: LoadedBase
     description: Description
     pairs: Dataset | None
@@ -60,7 +60,9 @@ class RetrievalEvaluator:
     # --- load
 
     @classmethod
-    def load(cls, options: Options, base: BaseOptions, context: Context) -> "RetrievalEvaluator":
+    def load(
+        cls, options: RetrievalOptions, base: BaseOptions, context: Context
+    ) -> "RetrievalEvaluator":
         """Load base, training pairs and collections.
 
         Args:

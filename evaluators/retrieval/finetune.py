@@ -30,7 +30,7 @@ from transformers import (
 from evaluators._errors import TrialFailure
 from evaluators._types import Progress
 from evaluators.retrieval import device
-from evaluators.retrieval.options import Options
+from evaluators.retrieval.options import RetrievalOptions
 
 _LOGGED_PARTS = 10
 """The loss is looked at this often in a run: enough to end a run soon after it became NaN, and
@@ -60,7 +60,7 @@ def train_within_memory(
     model: SentenceTransformer,
     recut: Callable[[], SentenceTransformer],
     pairs: Dataset,
-    options: Options,
+    options: RetrievalOptions,
     run: Run,
 ) -> tuple[SentenceTransformer, tuple[str, ...]]:
     """Train a model, in half as large micro-batches for as long as memory runs out.
@@ -104,7 +104,7 @@ def train_within_memory(
         notes = (f"out of memory: trained in micro-batches of {smaller}",)
 
 
-def train(model: SentenceTransformer, pairs: Dataset, options: Options, run: Run) -> None:
+def train(model: SentenceTransformer, pairs: Dataset, options: RetrievalOptions, run: Run) -> None:
     """Train `model` in place for `options.steps` steps.
 
     Args:
@@ -133,7 +133,7 @@ def train(model: SentenceTransformer, pairs: Dataset, options: Options, run: Run
 
 
 def _arguments(
-    model: SentenceTransformer, pairs: Dataset, options: Options, run: Run, scratch: str
+    model: SentenceTransformer, pairs: Dataset, options: RetrievalOptions, run: Run, scratch: str
 ) -> SentenceTransformerTrainingArguments:
     """Return the arguments of the stock trainer."""
     prompts = dict.fromkeys(pairs.column_names, options.document_prompt)

@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from evaluators._errors import InputError
 from evaluators._options import Count, StrictRecord, Text
-from evaluators._types import Context, Evaluator, EvaluatorOptions
+from evaluators._types import EvaluatorOptions
 
 
 class TrainOptions(StrictRecord):
@@ -41,8 +40,8 @@ class EvaluationOptions(StrictRecord):
     """Texts encoded at once; halved when memory runs out."""
 
 
-class Options(EvaluatorOptions):
-    """Keys of `[evaluator]` with `name = "retrieval"`."""
+class RetrievalOptions(EvaluatorOptions):
+    """Keys of `[evaluator]` with `name = "retrieval"`; `evaluators.retrieval.Options` builds it."""
 
     train: TrainOptions | None = None
     """The training data; may be left out when `steps = 0`."""
@@ -72,26 +71,3 @@ class Options(EvaluatorOptions):
         """Texts per forward pass in training; None is the whole batch in one pass."""
         cached = self.loss == "cached-multiple-negatives-ranking"
         return self.micro_batch if cached else None
-
-    def create(self, context: Context) -> Evaluator:
-        """Load the base and the data, once for all trials of this process.
-
-        Args:
-            context: base, folders and device.
-
-        Raises:
-            InputError: something that the options name is missing or does not fit.
-        """
-        if context.base is None:
-            message = "evaluator 'retrieval' needs a [base] section with the model to cut"
-            raise InputError(message)
-
-        if self.steps and self.train is None:
-            message = "evaluator.train is missing: name the training data, or set steps = 0"
-            raise InputError(message)
-
-        # torch is imported here and not above, so that commands which only read the store start
-        # at once
-        from evaluators.retrieval.evaluator import RetrievalEvaluator  # noqa: PLC0415
-
-        return RetrievalEvaluator.load(self, context.base, context)

@@ -23,7 +23,7 @@ from evaluators._options import ScreenOptions
 from evaluators._types import Progress, SubsetTree
 from evaluators.retrieval import finetune
 from evaluators.retrieval.checkpoint import Checkpoints, Training
-from evaluators.retrieval.options import Options
+from evaluators.retrieval.options import RetrievalOptions
 from evaluators.retrieval.screening.stack import SharedStack
 
 
@@ -39,7 +39,7 @@ class Recipe:
     """
 
     pairs: Dataset
-    options: Options
+    options: RetrievalOptions
     bf16: bool
     checkpoints: Checkpoints
 

@@ -42,6 +42,7 @@ def write_card(
         tasks: rows of the leaderboard by task of its depth.
     """
     hub_id = _hub_id(study, file)
+
     parts = [
         _front_matter(hub_id),
         f"# {name}",
@@ -54,6 +55,7 @@ def write_card(
         _score_table(key(kept), ranking, tasks),
         _PROVENANCE.format(recipe=study.recipe_hash[:16]),
     ]
+
     return "\n\n".join(parts) + "\n"
 
 

@@ -51,6 +51,7 @@ def print_statuses(rows: Sequence[DepthStatus]) -> None:
         "per hour",
         "hours left",
     )
+
     cells = [
         [
             row.study,
@@ -134,6 +135,7 @@ def print_best(rows: Sequence[Row]) -> None:
         ]
         for row in rows
     ]
+
     columns = ("study", "depth", "leader", "mean", "tied", "of", "pick", "mean")
     print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
 
@@ -175,6 +177,7 @@ def print_attempts(study: str, rows: Sequence[Row]) -> None:
         "outcome",
         "reason",
     )
+
     cells = [
         [
             row["depth"],

@@ -66,6 +66,7 @@ class GPSampler(SubsetSampler):
         if startup < 1:
             message = f"gp takes startup >= 1, not {startup}"
             raise InputError(message)
+
         # in a small space the startup would be most of the search
         self.startup = min(startup, max(_LEAST, space.count // 4))
         self.transfer = transfer

@@ -43,6 +43,7 @@ class OptunaMirror:
         self._layers = study.layers
         self._queue = queue
         self._begun: set[int] = set()
+
         self._studies = {
             depth: optuna.create_study(
                 study_name=optuna_name(study.name, depth),

@@ -111,6 +111,7 @@ def _open_session(
         for depth, plan in plans.items()
     }
     queue = TrialQueue(engine, study, lease=lease)
+
     return Session(
         study=study,
         queue=queue,

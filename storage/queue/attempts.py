@@ -34,6 +34,7 @@ def end_attempts(
     which: ColumnElement[bool] = (
         Attempt.outcome.is_(None) if token is None else Attempt.token == token
     )
+
     connection.execute(
         update(Attempt)
         .where(Attempt.trial_id == trial_id, which)

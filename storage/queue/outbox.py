@@ -90,6 +90,7 @@ class Outbox:
                 counted += write(claim, result)
             except FileNotFoundError:
                 continue  # its worker lives, and was faster
+
             except (IntegrityError, DataError, *_UNREADABLE) as error:
                 # one that the store will never take must not keep the others from it
                 reason = first_line(error)

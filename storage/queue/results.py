@@ -109,6 +109,9 @@ def _is_same_trial(claim: Claim) -> tuple[ColumnElement[bool], ...]:
 
 def _columns(claim: Claim, result: Result) -> dict[str, Any]:
     """Return the column values of a finished trial."""
+    stages = ("cut", "train", "evaluate")
+    seconds = {f"{stage}_seconds": result.seconds.get(stage) for stage in stages}
+
     return {
         "state": result.state,
         "mirrored": False,
@@ -116,9 +119,7 @@ def _columns(claim: Claim, result: Result) -> dict[str, Any]:
         "lease_until": None,
         "finished_at": utc_now(),
         "mean": result.mean,
-        "cut_seconds": result.seconds.get("cut"),
-        "train_seconds": result.seconds.get("train"),
-        "evaluate_seconds": result.seconds.get("evaluate"),
+        **seconds,
         "device": result.device,
         "versions": dict(result.versions),
         "notes": "; ".join(result.notes) or None,

@@ -112,6 +112,8 @@ def test_long_functions_have_paragraphs() -> None:
     code = sum(function.code_lines for function in long)
 
     assert 10 * blank / code >= 0.7  # blank lines per 10
+    dense = [f for f in FUNCTIONS if f.code_lines > 15 and f.blank_lines == 0]
+    assert [name_of(function) for function in dense] == []
 
 
 def test_imports_inside_functions_are_rare() -> None:

@@ -81,23 +81,19 @@ def _print_json(
     sizes: dict[int, int], scores: dict[str, list[ScreenedSubset]], fits: list[FitRecord]
 ) -> None:
     """Print sizes of the spaces, scores, and how well they predict, as JSON."""
-    print_json(
+    rows = [
         {
-            "subsets": sizes,
-            "scores": [
-                {
-                    "weights": kind,
-                    "subset": key(row.subset),
-                    "depth": row.depth,
-                    "ndcg": row.ndcg,
-                    "agreement": row.agreement,
-                }
-                for kind in scores
-                for row in scores[kind]
-            ],
-            "fits": [asdict(fit) for fit in fits],
+            "weights": kind,
+            "subset": key(row.subset),
+            "depth": row.depth,
+            "ndcg": row.ndcg,
+            "agreement": row.agreement,
         }
-    )
+        for kind in scores
+        for row in scores[kind]
+    ]
+
+    print_json({"subsets": sizes, "scores": rows, "fits": [asdict(fit) for fit in fits]})
 
 
 def _screen(

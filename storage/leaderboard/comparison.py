@@ -58,12 +58,12 @@ def read_measured(engine: Engine, study: StudyRecord, subset: Subset) -> Measure
 def _by_task(connection: Connection, study_id: int, subset: Subset) -> dict[str, float]:
     """Return the mean score by task."""
     query = (
-        select(TaskScore.task, func.avg(TaskScore.score))
+        select(TaskScore.task, func.avg(TaskScore.score).label("score"))
         .join(Trial, Trial.id == TaskScore.trial_id)
         .where(*_complete(study_id, subset))
         .group_by(TaskScore.task)
     )
-    return dict(connection.execute(query).tuples().all())
+    return {row.task: row.score for row in connection.execute(query)}
 
 
 def _by_query(

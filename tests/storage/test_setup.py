@@ -1,0 +1,164 @@
+"""Opening, creating and refusing a store, on each database."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from storage.database import connect, parse_url, write
+from storage.errors import (
+    InputError,
+    StorageError,
+    StoreMissingError,
+    StoreOutdatedError,
+    StoreUnavailableError,
+)
+from storage.migrations import SCHEMA_VERSION, VERSION_TABLE
+from storage.setup import connect_store, is_ready, make_ready, open_store, require_ready
+from storage.studies import find_study
+from tests.support.schema import differences
+from tests.support.stores import Dump, begin, query
+
+OPENER = """
+import multiprocessing, sys
+import storage.migrations.upgrade  # before the processes part, so that they start together
+from storage.setup import open_store
+
+context = multiprocessing.get_context("fork")
+start = context.Barrier(8)
+
+def work():
+    start.wait()
+    open_store(sys.argv[1], create=True).dispose()
+
+processes = [context.Process(target=work) for _ in range(8)]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+print(*(process.exitcode for process in processes))
+"""
+
+
+# stores that are there
+
+
+def test_store_is_there_when_it_is_opened_again(store_url: str) -> None:
+    first = open_store(store_url, create=True)
+    made = begin(first, {4: 2, 7: 3}, fingerprints={"base": "f"})
+    first.dispose()
+
+    for create in (False, True):
+        again = open_store(store_url, create=create)
+        assert find_study(again, "s") == made
+        assert made.budgets == {4: 2, 7: 3}
+        again.dispose()
+
+
+@pytest.mark.slow
+def test_eight_processes_open_an_empty_database_at_once(store_url: str) -> None:
+    words = [sys.executable, "-c", OPENER, store_url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.split() == ["0"] * 8
+
+    engine = open_store(store_url)
+    for table in (VERSION_TABLE, "alembic_version"):
+        assert query(engine, f"SELECT count(*) FROM {table}") == [(1,)]  # noqa: S608 - constants
+    assert differences(engine) == []
+    engine.dispose()
+
+
+def test_store_is_made_ready_step_by_step(store_url: str) -> None:
+    engine = connect_store(store_url)
+    assert is_ready(engine) is False
+    with pytest.raises(StoreMissingError):
+        require_ready(engine)
+
+    for _ in range(2):
+        make_ready(engine)
+        assert is_ready(engine) is True
+        require_ready(engine)
+    engine.dispose()
+
+
+# stores that are missing
+
+
+def test_missing_file_is_refused_and_not_created(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^no store at .*missing\.db$") as caught:
+        open_store(f"sqlite:///{tmp_path}/missing.db")
+    assert caught.type is StoreMissingError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_database_is_refused_and_left_empty(postgres_url: str) -> None:
+    with pytest.raises(InputError, match=r"holds no layer-search store$") as caught:
+        open_store(postgres_url)
+    assert caught.type is StoreMissingError
+
+    engine = connect(parse_url(postgres_url))
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("content", ["", "CREATE TABLE notes (text)"])
+def test_somebody_elses_sqlite_file_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "other.db"
+    path.touch()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(content)
+    before = path.read_bytes()
+
+    with pytest.raises(InputError, match="holds no layer-search store"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, not a database\n" * 40, encoding="utf-8")
+    for create in (False, True):
+        with pytest.raises(StoreUnavailableError, match=r"notes\.txt: file is not a database"):
+            open_store(f"sqlite:///{path}", create=create)
+    assert path.read_text(encoding="utf-8").startswith("these are notes")
+
+
+# stores of other releases
+
+
+def set_version(engine: Engine, version: str) -> None:
+    """Say that a store has the schema `version`."""
+    with write(engine) as connection:
+        changed = text(f"UPDATE {VERSION_TABLE} SET version_num = :version")  # noqa: S608
+        connection.execute(changed, {"version": version})
+
+
+def test_store_of_an_older_release_is_refused_until_it_is_migrated(
+    engine: Engine, store_url: str
+) -> None:
+    assert SCHEMA_VERSION > "0003"
+    set_version(engine, "0003")
+    with pytest.raises(StorageError, match=r" was made by another release$") as caught:
+        open_store(store_url)
+    assert caught.type is StoreOutdatedError
+    assert not isinstance(caught.value, InputError)
+
+
+def test_store_of_a_newer_release_is_refused_and_left_alone(
+    engine: Engine, store_url: str, dump: Dump
+) -> None:
+    begin(engine, {4: 2, 7: 3}, fingerprints={"base": "f"})
+    set_version(engine, "9999")
+    before = dump(engine)
+
+    with pytest.raises(StoreOutdatedError, match="made by another release"):
+        open_store(store_url)
+    with pytest.raises(StorageError, match="made by a newer release: upgrade layer-search"):
+        open_store(store_url, create=True)
+    assert dump(engine) == before
+    assert is_ready(engine) is False

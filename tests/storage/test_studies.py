@@ -1,0 +1,119 @@
+"""Studies: begun once, joined by all workers, looked up and deleted."""
+
+import re
+
+import pytest
+from sqlalchemy import Engine
+
+from storage.errors import InputError
+from storage.queue import Result, TaskResult
+from storage.studies import (
+    StudyRecord,
+    add_depth,
+    begin_study,
+    delete_study,
+    find_study,
+    optuna_name,
+    set_budgets,
+    study_names,
+)
+from tests.support.stores import Dump, begin, define, finish_trial, new_trial, query
+
+
+def test_study_is_kept_as_it_was_defined(engine: Engine) -> None:
+    definition = define(
+        "s",
+        file={"study": {"name": "s", "depths": [4], "first": ["front"]}, "base": None},
+        folder="/data",
+        period=None,
+        fingerprints={"base": "f", "test": "g"},
+        versions={"torch": "2.13.0"},
+    )
+    made = begin_study(engine, definition, {7: 3, 4: 2})
+    assert {name: getattr(made, name) for name in definition.__slots__} == {
+        name: getattr(definition, name) for name in definition.__slots__
+    }
+    assert re.fullmatch("[0-9a-f]{32}", made.uid)
+    assert made.budgets == {4: 2, 7: 3}
+    assert find_study(engine, "s") == made
+
+    rows = query(engine, "SELECT depth, optuna_study FROM search_depths ORDER BY depth")
+    assert rows == [(4, optuna_name("s", 4)), (7, "s/L7")]
+
+
+# joining
+
+
+def test_study_of_the_same_name_is_joined(engine: Engine) -> None:
+    made = begin(engine, {4: 2})
+    seen: list[StudyRecord] = []
+    joined = begin_study(engine, define(recipe_hash="other"), {4: 9, 7: 3}, seen.append)
+    assert seen == [made]  # as the store has it
+    assert (joined.id, joined.uid, joined.recipe_hash) == (made.id, made.uid, "hash")
+    assert joined.budgets == {4: 2, 7: 3}  # a depth that is there keeps its own
+
+
+def test_nothing_is_written_when_the_check_refuses(engine: Engine, dump: Dump) -> None:
+    def refuse(record: StudyRecord) -> None:
+        message = f"not {record.name}"
+        raise InputError(message)
+
+    before = dump(engine)
+    with pytest.raises(InputError, match="not s"):
+        begin_study(engine, define(), {4: 2}, refuse)
+    assert dump(engine) == before
+
+    begin(engine, {4: 2})
+    before = dump(engine)
+    with pytest.raises(InputError, match="not s"):
+        begin_study(engine, define(), {7: 3}, refuse)
+    assert dump(engine) == before
+
+
+# budgets
+
+
+def test_budgets_are_set_and_depths_added(engine: Engine) -> None:
+    study = begin(engine, {4: 2})
+    set_budgets(engine, study, {4: 9, 7: 1})
+    assert find_study(engine, "s").budgets == {4: 9, 7: 1}
+
+    add_depth(engine, study, 13)
+    add_depth(engine, study, 4)  # it is there
+    assert find_study(engine, "s").budgets == {4: 9, 7: 1, 13: 0}
+
+
+# looking up, deleting
+
+
+def test_unknown_study_is_refused_with_the_names_of_all(engine: Engine) -> None:
+    for action in (find_study, delete_study):
+        with pytest.raises(InputError) as caught:
+            action(engine, "x")
+        assert str(caught.value) == "the store has no study 'x': it holds none yet"
+
+    begin(engine, {4: 2}, "b")
+    begin(engine, {4: 2}, "a")
+    assert study_names(engine) == ["a", "b"]
+    for action in (find_study, delete_study):
+        with pytest.raises(InputError) as caught:
+            action(engine, "x")
+        assert str(caught.value) == "the store has no study 'x': it holds a, b"
+
+
+def test_deleted_study_takes_everything_of_its_own_and_nothing_else(
+    engine: Engine, dump: Dump
+) -> None:
+    other = begin(engine, {2: 9}, "other")
+    result = Result(0.5, {"nq": TaskResult(0.5, {"q1": 0.5})})
+    finish_trial(engine, other, new_trial((0, 1)), result)
+    before = dump(engine)
+
+    study = begin(engine, {2: 9})
+    finish_trial(engine, study, new_trial((0, 1)), result)
+    assert dump(engine) != before
+    delete_study(engine, "s")
+    assert dump(engine) == before
+
+    again = begin(engine, {2: 9})
+    assert again.uid != study.uid

@@ -1,0 +1,184 @@
+"""Sessions: planned before anything is written, refused where scores would not compare."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from evaluators import Description
+from search.errors import InputError, SearchError
+from search.worker.loop import claim_single, run_trial, run_trials
+from search.worker.session import begin_session, begin_single
+from storage.queue import Result
+from storage.setup import connect_store, is_ready
+from storage.states import Origin, TrialState
+from storage.studies import find_study, study_names
+from tests.support.stores import Dump, new_trial, only_trial, queue_of, trial_rows
+from tests.support.workers import (
+    LAYERS,
+    Begin,
+    Sums,
+    Watcher,
+    assert_mirrored,
+    on_one_database,
+    study_file,
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "keys", "hint"),
+    [
+        (
+            {"seed": 7},
+            ["study.seed (stored: 0, in the file: 7)"],
+            "give the changed study a new",
+        ),
+        (
+            {"sampler": "swap", "space": {"cadence": "strict"}},
+            [
+                "sampler.explore (stored: None, in the file: 0.1)",
+                "sampler.name (stored: 'uniform', in the file: 'swap')",
+                "sampler.startup (stored: None, in the file: 8)",
+                "space.cadence (stored: 'free', in the file: 'strict')",
+                "space.keep_first (stored: False, in the file: True)",
+            ],
+            "give the changed study a new name",
+        ),
+        (
+            {"trials": {"2": 3, "3": 6}},
+            ["study.trials.3 (stored: 3, in the file: 6)"],
+            "`launch --trials`",
+        ),
+    ],
+)
+def test_changed_study_file_is_refused(
+    engine: Engine, begin: Begin, dump: Dump, changed: dict[str, Any], keys: list[str], hint: str
+) -> None:
+    begin()
+    before = dump(engine)
+
+    with pytest.raises(InputError) as caught:
+        begin(**changed)
+    message = str(caught.value)
+    assert message.startswith(f"study 's' began with another file: {'; '.join(keys)}; ")
+    assert hint in message
+    assert dump(engine) == before
+
+
+def other_machine() -> Sums:
+    """An evaluator with other data and another base than the study began with."""
+    evaluator = Sums()
+    evaluator.description = Description("toy", LAYERS, 3, {"base": "another", "test": "new"})
+    return evaluator
+
+
+def test_other_data_under_the_same_name_is_refused(
+    engine: Engine, begin: Begin, dump: Dump
+) -> None:
+    begin()
+    before = dump(engine)
+    reason = r"'s' began with .*: other content of base; other content of test\."
+    with pytest.raises(InputError, match=reason):
+        begin(other_machine())
+    assert dump(engine) == before
+
+
+def test_accepted_drift_is_recorded_with_each_trial(
+    engine: Engine, begin: Begin, tmp_path: Path
+) -> None:
+    begin()
+    session = begin_session(engine, study_file(), tmp_path, other_machine(), accept_drift=True)
+    run_trials(session, Watcher())
+    session.mirror.close()
+
+    drift = "other content of base; other content of test"
+    assert session.drift == drift
+    assert [row["drift"] for row in trial_rows(engine)] == [drift] * 6
+    assert find_study(engine, "s").fingerprints == {"base": "none"}
+
+
+def test_depth_that_the_study_has_not_is_refused(engine: Engine, begin: Begin, dump: Dump) -> None:
+    before = dump(engine)
+    with pytest.raises(InputError, match="'s' has no depth 4: it has 2, 3"):
+        begin(only=[2, 4])
+    assert dump(engine) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"depths": [2, 9], "trials": 3}, "at depth 9: depth 9 is impossible"),
+        ({"first": ["0_6"]}, "study.first: 0_6, but the base has only 6 layers"),
+    ],
+)
+def test_nothing_is_written_before_every_depth_is_planned(
+    tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    engine = connect_store(f"sqlite:///{tmp_path}/store.db")
+    with pytest.raises(InputError, match=reason):
+        begin_session(engine, study_file(**changed), tmp_path, Sums())
+    assert list(tmp_path.iterdir()) == []
+
+    begin_session(engine, study_file(), tmp_path, Sums()).mirror.close()
+    assert is_ready(engine)
+    assert study_names(engine) == ["s"]
+    engine.dispose()
+
+
+@on_one_database
+def test_bad_lease_is_refused_before_anything_is_written(
+    engine: Engine, begin: Begin, dump: Dump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dump(engine)
+    monkeypatch.setenv("LAYER_SEARCH_LEASE", "soon")
+    with pytest.raises(ValueError, match="LAYER_SEARCH_LEASE is 'soon'"):
+        begin()
+    assert dump(engine) == before
+
+
+# one hand-picked trial
+
+
+def test_single_trial_of_a_depth_that_the_study_does_not_search(
+    engine: Engine, tmp_path: Path
+) -> None:
+    session = begin_single(engine, study_file(), tmp_path, Sums(), depth=4)
+    claim = claim_single(session, (0, 1, 2, 3), seed=5)
+    assert claim is not None
+    run_trial(session, claim, Watcher())
+    session.mirror.close()
+
+    row = only_trial(engine)
+    assert (row["depth"], row["seed"], row["origin"]) == (4, 5, Origin.MANUAL)
+    assert (row["state"], row["mean"]) == ("complete", pytest.approx(5.06))
+    assert find_study(engine, "s").budgets == {2: 3, 3: 3, 4: 0}
+    assert_mirrored(engine)
+
+
+def test_single_trial_is_claimed_once(begin: Begin) -> None:
+    session = begin()
+    queue = session.queue
+    claim = claim_single(session, (0, 1), seed=0)
+    assert claim is not None
+    assert claim.origin == Origin.MANUAL
+
+    queue.finish(claim, Result(None, error="broke"))
+    again = claim_single(session, (0, 1), seed=0)  # it failed: asking again tries again
+    assert again is not None
+    assert (again.trial_id, again.token) == (claim.trial_id, 2)
+
+    queue.finish(again, Result(0.5))
+    assert claim_single(session, (0, 1), seed=0) is None
+    assert queue.state((0, 1), 0) == TrialState.COMPLETE
+
+
+def test_single_trial_that_another_worker_runs_is_waited_for_by_people(
+    engine: Engine, begin: Begin
+) -> None:
+    session = begin()
+    queue_of(engine, session.study, "elsewhere").claim(new_trial((0, 1)))
+    mine = replace(session, queue=queue_of(engine, session.study, "here"))
+    with pytest.raises(SearchError, match="another worker is running 0_1 with seed 0: wait"):
+        claim_single(mine, (0, 1), seed=0)

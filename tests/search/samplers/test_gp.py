@@ -68,6 +68,32 @@ def test_workers_side_by_side_look_at_different_places() -> None:
     assert len({trial.subset for trial in history}) == 26
 
 
+def test_climbing_stops_where_no_swap_gains() -> None:
+    """At the best subset near by, or where nothing untried is left near by."""
+    looked_at: list[Subset] = []
+
+    def gain(subsets: Sequence[Subset]) -> NDArray[np.float64]:
+        looked_at.extend(subsets)
+        return np.array([additive(subset) for subset in subsets])
+
+    sampler, start = GPSampler(SPACE), (0, 5, 6, 7, 8)
+    assert sampler._climb([start], set(), gain) == max(SPACE, key=additive)
+    assert len(set(looked_at)) == len(looked_at)  # none twice
+
+    near = set(SPACE.neighbours(start))
+    assert sampler._climb([start], near, gain) == start
+    assert sampler._climb([start], set(SPACE) - {start, min(near)}, gain) in {start, min(near)}
+
+
+def test_climbing_ends_after_some_rounds() -> None:
+    """The best is further away than so many swaps of the best eight lead."""
+    space = LayerSpace(40, 20, None, "free")
+    far = GPSampler(space)._climb(
+        [tuple(range(20))], set(), lambda subsets: np.array([float(sum(s)) for s in subsets])
+    )
+    assert sum(range(20)) < sum(far) < sum(range(21, 40))
+
+
 def test_fantasized_outcomes_are_even() -> None:
     draws = _fantasy_draws(3)
     assert draws.shape == (16, 3)

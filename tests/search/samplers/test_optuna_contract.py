@@ -42,13 +42,13 @@ def test_a_study_tries_as_the_sampler_proposes(name: str, sampler: SubsetSampler
         return score(found[-1])
 
     study = begin(sampler)
-    study.optimize(objective, n_trials=25)
-    assert len(set(found)) == 25
+    study.optimize(objective, n_trials=18)
+    assert len(set(found)) == 18
     assert all(subset in SPACE for subset in found)
     assert [trial.params for trial in study.trials] == [SPACE.encode(subset) for subset in found]
 
     # the study proposed the subsets that the sampler proposes by itself
-    assert [trial.subset for trial in simulate(make_sampler(name), trials=26)][:25] == found
+    assert [trial.subset for trial in simulate(make_sampler(name), trials=19)][:18] == found
 
 
 def test_trials_at_once(sampler: SubsetSampler) -> None:
@@ -80,10 +80,10 @@ def test_failing_objective(sampler: SubsetSampler) -> None:
 
 
 def test_resuming_goes_on_as_if_never_stopped(name: str, sampler: SubsetSampler) -> None:
-    through = run_study(SPACE, sampler, trials=24)
-    resumed = run_study(SPACE, make_sampler(name), trials=13)
+    through = run_study(SPACE, sampler, trials=18)
+    resumed = run_study(SPACE, make_sampler(name), trials=12)
     resumed.sampler = make_sampler(name, LayerSpace(22, 7))
-    resumed.optimize(lambda trial: score(SPACE.suggest(trial)), n_trials=11)
+    resumed.optimize(lambda trial: score(SPACE.suggest(trial)), n_trials=6)
     assert [trial.params for trial in resumed.trials] == [trial.params for trial in through.trials]
 
 

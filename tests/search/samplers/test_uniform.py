@@ -8,7 +8,7 @@ from tests.support.sampling import SPACE, complete, make_sampler, simulate
 def test_seeds_of_uniform_are_uniform() -> None:
     """Also over seeds, so that no subset is favoured as the first trial of a study."""
     space = LayerSpace(6, 3, None, "free", keep_first=False)
-    drawn = [make_sampler("uniform", space, seed).next_subset([]) for seed in range(8000)]
+    drawn = [make_sampler("uniform", space, seed).next_subset([]) for seed in range(4000)]
     # the limit is the 99.9 % quantile for 19 degrees of freedom
     assert chi_square(drawn, list(space)) < 43.82
 

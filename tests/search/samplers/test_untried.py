@@ -25,7 +25,7 @@ def history() -> list[Observation]:
 
 def test_one_draw_is_uniform_over_the_untried(history: list[Observation]) -> None:
     rng = random.Random(3)
-    drawn = [draw_untried(SPACE, history, rng) for _ in range(15_000)]
+    drawn = [draw_untried(SPACE, history, rng) for _ in range(6000)]
     assert set(drawn) == set(LEFT)
     assert chi_square(drawn, LEFT) < 36.12  # the 99.9 % quantile for 14 degrees of freedom
 

@@ -98,6 +98,7 @@ def begun(folder: Folder) -> list[str]:
 # the screen
 
 
+@pytest.mark.slow
 def test_every_subset_is_screened_once(screen: tuple[Folder, Any], tmp_path: Path) -> None:
     folder, done = screen
     assert f"subsets screened now: {SPACE.count}" in done.stderr
@@ -112,6 +113,7 @@ def test_every_subset_is_screened_once(screen: tuple[Folder, Any], tmp_path: Pat
     assert GOES_ON not in again.stdout
 
 
+@pytest.mark.slow
 def test_scores_of_other_weights_are_left_out(screen: tuple[Folder, Any]) -> None:
     folder, _ = screen
     words = ("screen", folder.study, "--show", "--weights", "supernet")
@@ -122,6 +124,7 @@ def test_scores_of_other_weights_are_left_out(screen: tuple[Folder, Any]) -> Non
 # the search that it guides
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_one_that_the_screen_favours(
     screen: tuple[Folder, Any], launched: tuple[Folder, Any]
 ) -> None:
@@ -143,6 +146,7 @@ def test_the_first_trial_is_one_that_the_screen_favours(
     assert row["trials"] == 1
 
 
+@pytest.mark.slow
 def test_a_screen_that_was_cut_short_says_so_and_goes_on(
     launched: tuple[Folder, Any], tmp_path: Path
 ) -> None:

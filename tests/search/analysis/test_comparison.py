@@ -76,6 +76,7 @@ def test_interval_is_that_of_a_bootstrap_within_tasks() -> None:
 def test_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(5)
     held = 0
+
     for _ in range(60):
         scores = rng.normal(0.5, 0.3, (2, sum(SIZES.values())))
         scores[0] += 0.1
@@ -87,6 +88,7 @@ def test_interval_holds_the_truth_as_often_as_it_says() -> None:
         assert found.low is not None
         assert found.high is not None
         held += found.low <= 0.1 <= found.high
+
     assert held >= 51  # of 60, each with 0.95: fewer is one chance in a thousand
 
 
@@ -97,11 +99,13 @@ def test_order_turns_signs_and_nothing_else() -> None:
     first = replace(measure(6), seeds=2, seed_variance=0.01)
     second = replace(measure(7), seed_variance=0.02)
     one, other = compare_subsets(first, second), compare_subsets(second, first)
+
     assert one.difference == -other.difference
     assert (one.query_error, one.seed_error, one.error) == pytest.approx(
         (other.query_error, other.seed_error, other.error)
     )
     assert (one.first, one.second, one.seeds) == (other.second, other.first, other.seeds[::-1])
+
     assert other.low is not None
     assert other.high is not None
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.005)

@@ -79,6 +79,7 @@ def record(engine: Engine, drawn: Sequence[Run]) -> None:
         name: queue_of(engine, begin(engine, BUDGETS, name), "w")
         for name in {run.study for run in drawn}
     }
+
     for run in drawn:
         queue = queues[run.study]
         held = queue.claim(new_trial(run.subset, run.seed, run.origin))

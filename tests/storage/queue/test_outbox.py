@@ -321,6 +321,7 @@ def as_release_0_3_wrote_it(claim: Claim, **result: object) -> str:
         "drift": None,
         "error": None,
     }
+
     held = {
         "trial_id": claim.trial_id,
         "study_id": claim.study_id,
@@ -332,6 +333,7 @@ def as_release_0_3_wrote_it(claim: Claim, **result: object) -> str:
         "origin": "swap",
         "crashes": 2,
     }
+
     return json.dumps({"claim": held, "result": nothing | result})
 
 

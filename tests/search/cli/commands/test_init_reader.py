@@ -77,6 +77,7 @@ def test_command_refuses_in_one_line(engine: Engine, postgres_url: str, tmp_path
         (owner, postgres_url, f"'{owner}' owns the store: name another role"),
         (READER, f"sqlite:///{tmp_path}/store.db", "an SQLite store has no roles"),
     ]
+
     for name, url, reason in wrong:
         done = make_reader(name, url, "kite-0Qz")
         assert done.returncode == 2

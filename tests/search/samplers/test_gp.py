@@ -120,6 +120,7 @@ def test_the_startup_keeps_apart() -> None:
         for place, subset in enumerate(subsets)
         if place
     ]
+
     rng = random.Random(0)
     random_subsets = [SPACE.sample(rng) for _ in range(10)]
     usual = [

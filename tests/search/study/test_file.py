@@ -46,9 +46,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         replicates="auto",
         first=("front", "0_1_2_18", "0_1_2_3_6_8_18", "back"),
     )
+
     assert file.space == SpaceOptions(
         cadence="anchored", period=3, keep_first=False, pinned=(18,), forbidden=(1, 20)
     )
+
     assert file.base == evaluators.BaseOptions(
         model="jhu-clsp/mmBERT-small",
         revision="abc123",
@@ -57,6 +59,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         document_length=192,
         precision="bf16",
     )
+
     assert file.sampler == {"name": "swap", "startup": 12, "explore": 0.25}
     # the rest is as it was written
     assert file.evaluator == FULL_DATA["evaluator"]
@@ -80,10 +83,12 @@ def test_full_example_names_every_key() -> None:
 def test_defaults(tmp_path: Path) -> None:
     file = read_study_file(write_file(tmp_path, SHORT))
     assert file.study == StudyOptions(name="a", depths=(4,), trials=3, seed=0, attempts=3, first=())
+
     assert file.space == SpaceOptions(
         cadence="strict", period=None, keep_first=True, pinned=(), forbidden=()
     )
     assert file.base is None
+
     assert file.sampler == {"name": "gp", "startup": 10, "transfer": False}
     assert file.evaluator == {
         "name": "table",
@@ -99,6 +104,7 @@ def test_defaults(tmp_path: Path) -> None:
 def test_defaults_of_retrieval() -> None:
     data = full() | {"evaluator": {"name": "retrieval", "train": {"data": "pairs.jsonl"}}}
     file = parse_study_file(data | {"base": {"model": "./base"}})
+
     assert file.base == evaluators.BaseOptions(
         model="./base",
         revision=None,
@@ -107,6 +113,7 @@ def test_defaults_of_retrieval() -> None:
         document_length=256,
         precision="fp32",
     )
+
     assert file.evaluator == {
         "name": "retrieval",
         "train": {

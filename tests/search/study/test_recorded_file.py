@@ -102,6 +102,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
     )
     keys = subset.map(lambda layers: key(tuple(sorted(layers))))
     budgets = st.fixed_dictionaries({str(depth): COUNTS for depth in depths})
+
     study: dict[str, Any] = {
         "name": draw(st.from_regex(_NAME, fullmatch=True)),
         "depths": depths,
@@ -111,6 +112,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
         study["seed"] = draw(st.integers(0, 2**31 - 1))
         family = st.sampled_from(["front", "back", "spread"])
         study["first"] = draw(st.lists(family | keys, max_size=4))
+
     optional = {key: OPTIONS[key] for key in ("sampler", "space", "base")}
     sections = draw(st.fixed_dictionaries({"evaluator": OPTIONS["evaluator"]}, optional=optional))
     return {"study": study, **sections}

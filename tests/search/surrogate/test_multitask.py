@@ -47,6 +47,7 @@ def test_other_depths_are_numbered_from_the_shallowest() -> None:
         )
         for trial in trials
     ]
+
     found = find_other_tasks(history, SPACE)
     assert [len(one.trials.subsets[0]) for one in found] == [3, 7]
     assert [one.inputs(number, 0).depth for number, one in enumerate(found)] == [3, 7]

@@ -127,16 +127,17 @@ def _options(
 def main() -> None:
     """Run the command line; exit with 0, 2 for bad input, 1 for a failure, 130 when interrupted."""
     signals.listen()
-    arguments = sys.argv[1:] or ["--help"]
-    if debug := "--debug" in arguments:  # also where people put it: at the end
-        arguments = ["--debug", *(word for word in arguments if word != "--debug")]
+    debug = "--debug" in sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word != "--debug"] or ["--help"]
 
     try:
+        # first, also where people put it: at the end
+        arguments = ["--debug", *words] if debug else words
         code = app(args=arguments, prog_name="layer-search", standalone_mode=False)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except TyperException as error:
-        misplaced = arguments[-1:] != ["--help"] and arguments[int(debug)].startswith("-")
+        misplaced = words[-1] != "--help" and words[0].startswith("-")
         hint = " (a command comes first, its options after it)" if misplaced else ""
         code = fail(error.format_message() + hint, getattr(error, "exit_code", 2))
     except Exception as error:  # noqa: BLE001 - the last line of defence

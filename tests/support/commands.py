@@ -18,10 +18,11 @@ from search.cli import main
 COMMAND = Path(sys.executable).with_name("layer-search")
 """The installed command."""
 
+Done = subprocess.CompletedProcess[str]
+"""A command line that has ended: its exit code and its output."""
 
-def run_command(
-    *words: object, cwd: Path | None = None, **environment: str
-) -> "subprocess.CompletedProcess[str]":
+
+def run_command(*words: object, cwd: Path | None = None, **environment: str) -> Done:
     """Run a command line in this process, and return its exit code and its output.
 
     Args:
@@ -53,7 +54,7 @@ def run_command(
 
     code = ended.value.code
     assert isinstance(code, int)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    return Done(arguments, code, out.getvalue(), err.getvalue())
 
 
 def start_command(
@@ -76,13 +77,13 @@ def start_command(
     )
 
 
-def read_json(done: "subprocess.CompletedProcess[str]") -> Any:
+def read_json(done: Done) -> Any:
     """Return the JSON that a command printed, which must have succeeded in silence."""
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
-def read_error(done: "subprocess.CompletedProcess[str]") -> str:
+def read_error(done: Done) -> str:
     """Return the one line that a command printed, which must be an error."""
     assert done.stdout == ""
     assert done.stderr.endswith("\n")

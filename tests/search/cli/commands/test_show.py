@@ -1,0 +1,207 @@
+"""Commands that only read: studies, leaderboard, trials, space."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from search.space import LayerSpace, parse
+from storage.queue import Result
+from tests.support.commands import read_error, read_json, run_command
+from tests.support.replays import store_at
+from tests.support.stores import begin, finish_trial, new_trial
+
+WHOLE = "0_1_2_3_4_5_6_7_8_9_10_11_18"
+"""A long key of the card."""
+
+
+def read_csv(*words: object) -> list[dict[str, str]]:
+    """Return the rows that a command prints with `--csv`."""
+    done = run_command(*words, "--csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+def test_studies_say_how_far_each_depth_is(launched: str) -> None:
+    rows = read_json(run_command("studies", "--store", launched, "--json"))
+    assert [(row["study"], row["depth"]) for row in rows] == [("card", d) for d in (4, 7, 13)]
+
+    counts = [(row["complete"], row["budget"], row["best"]) for row in rows]
+    assert counts == [(5, 5, 0.4558), (11, 11, 0.4722), (10, 10, 0.4964)]
+    assert {(row["running"], row["waiting"], row["failed"]) for row in rows} == {(0, 0, 0)}
+
+
+def test_studies_as_a_table(launched: str) -> None:
+    done = run_command("studies", "--store", launched)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[1] for line in done.stdout.splitlines() if " card " in line] == [
+        "card"
+    ] * 3
+    assert "0.4964" in done.stdout
+
+
+def test_leaderboard_as_json_and_csv(launched: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = read_json(run_command("leaderboard", "card", "--store", launched, "--json"))
+    assert Counter(row["depth"] for row in rows) == {4: 5, 7: 11, 13: 10}
+
+    seven = [row for row in rows if row["depth"] == 7]
+    assert [row["rank"] for row in seven] == list(range(1, 12))
+    assert (seven[0]["subset"], seven[0]["mean"]) == ("0_1_2_3_6_8_18", 0.4722)
+
+    monkeypatch.setenv("LAYER_SEARCH_STORE", launched)
+    table = read_csv("leaderboard", "--depth", 7)
+    assert [list(row) for row in table] == [list(row) for row in seven]
+    for line, row in zip(table, seven, strict=True):
+        same = (line["subset"], float(line["mean"]), int(line["rank"]))
+        assert same == (row["subset"], row["mean"], row["rank"])
+
+
+def test_leaderboard_of_the_best_by_task(launched: str) -> None:
+    options = ("--depth", 4, "--by-task", "--top", 2, "--json")
+    rows = read_json(run_command("leaderboard", "card", *options, "--store", launched))
+    assert {(row["rank"], row["subset"]) for row in rows} == {(1, "0_1_2_21"), (2, "0_1_2_18")}
+    assert len(rows) == 2 * 13
+
+    scores = {row["task"]: row["score"] for row in rows if row["rank"] == 1}
+    assert (scores["NanoArguAna"], scores["NanoTouche2020"]) == (0.3801, 0.4517)
+
+
+@pytest.mark.parametrize("options", [["--depth", 13, "--top", 1], ["--by-task"]])
+def test_tables_for_people_hold_whole_subsets(launched: str, options: Sequence[object]) -> None:
+    done = run_command("leaderboard", "card", *options, "--store", launched)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert WHOLE in done.stdout
+
+
+def test_table_by_task_shows_eight_subsets_unless_told_otherwise(launched: str) -> None:
+    words = ("leaderboard", "card", "--depth", 13, "--by-task", "--store", launched)
+    assert "  #8  " in run_command(*words).stdout
+    assert "  #9  " not in run_command(*words).stdout
+    assert "  #10  " in run_command(*words, "--top", 10).stdout
+    assert len(read_csv(*words)) == 10 * 13
+
+
+def test_leaderboard_of_one_depth_names_its_best(launched: str) -> None:
+    done = run_command("leaderboard", "card", "--depth", 7, "--store", launched)
+    best = done.stdout[done.stdout.index("Best per depth") :]
+    assert [line.split()[1:5:2] for line in best.splitlines() if " card " in line] == [
+        ["card", "7"]
+    ]
+
+
+def test_leaderboard_before_any_result_says_so(store: str) -> None:
+    with store_at(store, create=True) as engine:
+        begin(engine, {4: 1})
+
+    for words in (["leaderboard"], ["leaderboard", "s"], ["leaderboard", "--by-task"]):
+        done = run_command(*words, "--store", store)
+        assert (done.returncode, done.stdout) == (0, "no trial is complete yet\n")
+    assert read_csv("leaderboard", "--store", store) == []
+
+
+def test_trials_as_json_and_csv(launched: str) -> None:
+    rows = read_json(run_command("trials", "card", "--store", launched, "--json"))
+    assert len(rows) == 26
+    kinds = {(row["state"], row["origin"], row["token"], row["set_aside"]) for row in rows}
+    assert kinds == {("complete", "first", 1, False)}
+
+    table = read_csv("trials", "card", "--depth", 4, "--store", launched)
+    assert [row["subset"] for row in table] == [row["subset"] for row in rows if row["depth"] == 4]
+
+
+def test_attempts_at_trials(launched: str) -> None:
+    words = ("trials", "card", "--attempts", "--depth", 4, "--store", launched)
+    rows = read_json(run_command(*words, "--json"))
+    assert [(row["attempt"], row["outcome"]) for row in rows] == [(1, "complete")] * 5
+
+    shown = run_command(*words).stdout
+    assert all(row["subset"] in shown for row in rows)
+    host, pid = rows[0]["worker"].split(":")[:2]
+    assert f"{host}:{pid} " in shown  # without the parts that only tell processes apart
+
+
+def test_reading_leaves_the_store_alone(launched: str) -> None:
+    path = Path(launched.removeprefix("sqlite:///"))
+    before = path.read_bytes()
+    for arguments in (["leaderboard"], ["trials", "card"]):
+        assert run_command(*arguments, "--store", launched).returncode == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["leaderboard"], ["trials", "card"]])
+def test_two_formats_at_once_are_refused(launched: str, command: Sequence[str]) -> None:
+    done = run_command(*command, "--json", "--csv", "--store", launched)
+    assert done.returncode == 2
+    assert read_error(done).endswith("--json and --csv cannot both be printed: choose one")
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "trials"])
+def test_depth_that_the_study_has_not(launched: str, command: str) -> None:
+    done = run_command(command, "card", "--depth", 5, "--store", launched)
+    assert done.returncode == 2
+    assert "study 'card' has no depth 5: it has 4, 7, 13" in read_error(done)
+
+
+def test_brackets_in_an_error_are_shown_as_they_are(store: str) -> None:
+    reason = "no kernel for [bfloat16] in block [/attn]"
+    with store_at(store, create=True) as engine:
+        study = begin(engine, {4: 1})
+        finish_trial(engine, study, new_trial((0, 1, 2, 3)), Result(None, error=reason))
+
+    done = run_command("trials", "s", "--store", store)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert reason in done.stdout
+
+
+def test_trial_that_was_set_aside_is_marked(store: str) -> None:
+    """For people, a word in front of the reason; for programs, a field of its own."""
+    with store_at(store, create=True) as engine:
+        study = begin(engine, {2: 2})
+        for subset, aside in (((0, 1), True), ((0, 2), False)):
+            failed = Result(None, error="it broke", set_aside=aside)
+            finish_trial(engine, study, new_trial(subset), failed)
+
+    rows = read_json(run_command("trials", "s", "--store", store, "--json"))
+    assert [(row["error"], row["set_aside"]) for row in rows] == [
+        ("it broke", True),
+        ("it broke", False),
+    ]
+    table = read_csv("trials", "s", "--store", store)
+    assert [(row["error"], row["set_aside"]) for row in table] == [
+        ("it broke", "True"),
+        ("it broke", "False"),
+    ]
+
+    first, second = run_command("trials", "s", "--store", store).stdout.splitlines()[-3:-1]
+    assert "set aside: it broke" in first
+    assert "set aside" not in second
+
+
+def test_space_as_json() -> None:
+    options = ("--layers", 22, "--depth", 7, "--cadence", "strict", "--samples", 20, "--seed", 3)
+    found = read_json(run_command("space", *options, "--json"))
+    space = LayerSpace(layers=22, depth=7)
+    assert found["count"] == 2478
+    assert len(found["samples"]) == 20
+    assert all(parse(sample) in space for sample in found["samples"])
+
+    assert sorted(found["families"]) == ["back", "front", "spread"]
+    assert found["families"]["front"][0] == "0_1_2_3_4_5_21"
+    assert read_json(run_command("space", *options, "--json")) == found
+
+
+def test_space_for_people() -> None:
+    options = ("--layers", 12, "--depth", 4, "--cadence", "free", "--period", 0, "--samples", 2)
+    rules = ("--no-keep-first", "--pin", 3, "--pin", 5, "--forbid", 0)
+    done = run_command("space", *options, *rules)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    head, *lines = done.stdout.splitlines()
+    assert head == "36 subsets of depth 4 out of 12 layers, free"  # 2 of the 9 layers left
+    samples = [parse(line.removeprefix("  sample: ")) for line in lines if "sample" in line]
+    assert len(samples) == 2
+    assert all({3, 5} < set(sample) and 0 not in sample for sample in samples)
+    assert [line.split(":")[0] for line in lines[:3]] == ["  front", "  back", "  spread"]

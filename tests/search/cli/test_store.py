@@ -1,56 +1,67 @@
-"""The store of a command: hints where there is none, closed at the end, passwords never shown."""
+"""The store of a command: hints where it cannot be used, closed at the end, no passwords."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, inspect, text
 
 from search.cli.store import connected, opened, require_depth
 from search.errors import InputError, SearchError
 from storage.database import read
 from storage.errors import StoreUnavailableError
-from storage.migrations import VERSION_TABLE
-from storage.setup import is_ready, open_store
+from storage.setup import connect_store, is_ready, open_store
+from storage.studies import study_names
 from tests.support.replays import store_at
+from tests.support.schema import migrate_down
 from tests.support.stores import begin
 
-START = "start one with `layer-search launch STUDY.toml`"
 
-
-def test_missing_file_is_told_how_to_start(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught, opened(f"sqlite:///{tmp_path}/none.db"):
+def refused(url: str) -> str:
+    """Return the message for a store that a command cannot use."""
+    with pytest.raises(SearchError) as caught, opened(url):
         pass
-    assert str(caught.value) == f"no store at {tmp_path}/none.db: {START}"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_store_is_open_inside_the_block(engine: Engine, store_url: str) -> None:
+    with opened(store_url) as own:
+        assert study_names(own) == study_names(engine) == []
+
+
+def test_missing_file_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "missing.db"
+    message = refused(f"sqlite:///{path}")
+    assert message == f"no store at {path}: start one with `layer-search launch STUDY.toml`"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_empty_file_is_told_how_to_start(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/empty.db"
-    (tmp_path / "empty.db").touch()
-    with pytest.raises(InputError) as caught, opened(url):
+def test_empty_database_is_named_with_the_command_that_fills_it(postgres_url: str) -> None:
+    message = refused(postgres_url)
+    hint = "holds no layer-search store: start one with `layer-search launch STUDY.toml`"
+    assert message.endswith(hint)
+    with pytest.raises(InputError), opened(postgres_url):
         pass
-    assert str(caught.value) == f"{url} holds no layer-search store: {START}"
+
+    engine = connect_store(postgres_url)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
 
 
-def test_empty_database_is_told_how_to_start(postgres_url: str) -> None:
-    with pytest.raises(InputError) as caught, opened(postgres_url):
-        pass
-    assert str(caught.value).endswith(f" holds no layer-search store: {START}")
+def test_store_of_another_release_is_named_with_the_command_that_migrates_it(
+    engine: Engine, store_url: str
+) -> None:
+    migrate_down(engine, "0003")
+    message = refused(store_url)
+    hint = " was made by another release: run `layer-search init` to migrate it"
+    assert message.endswith(hint)
 
 
-def test_older_store_is_told_how_to_migrate(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/store.db"
-    open_store(url, create=True).dispose()
-    with closing(sqlite3.connect(tmp_path / "store.db")) as connection, connection:
-        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")  # noqa: S608 - ours
-
-    with pytest.raises(SearchError) as caught, opened(url):
-        pass
-    assert str(caught.value) == (
-        f"{url} was made by another release: run `layer-search init` to migrate it"
-    )
+def test_empty_file_is_named_with_the_command_that_fills_it(tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    path.touch()
+    hint = "holds no layer-search store: start one with `layer-search launch STUDY.toml`"
+    assert refused(f"sqlite:///{path}") == f"sqlite:///{path} {hint}"
 
 
 def test_store_that_is_not_there_can_be_connected_to(tmp_path: Path) -> None:

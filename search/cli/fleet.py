@@ -126,6 +126,9 @@ def _wait(processes: "Sequence[subprocess.Popen[str]]") -> list[int]:
 
 def _relay(number: int, process: "subprocess.Popen[str]") -> None:
     """Print each line of a worker, with its number in front."""
-    for line in process.stderr or ():
-        if line.strip():
-            remark(f"[{number}] {line.rstrip()}")
+    if process.stderr is None:
+        return
+    with process.stderr as lines:
+        for line in lines:
+            if line.strip():
+                remark(f"[{number}] {line.rstrip()}")

@@ -21,6 +21,9 @@ COMMAND = Path(sys.executable).with_name("layer-search")
 Done = subprocess.CompletedProcess[str]
 """A command line that has ended: its exit code and its output."""
 
+Running = subprocess.Popen[str]
+"""A command line in a process of its own, whose output goes to pipes."""
+
 
 def run_command(*words: object, cwd: Path | None = None, **environment: str) -> Done:
     """Run a command line in this process, and return its exit code and its output.
@@ -57,17 +60,15 @@ def run_command(*words: object, cwd: Path | None = None, **environment: str) -> 
     return Done(arguments, code, out.getvalue(), err.getvalue())
 
 
-def start_command(
-    *words: object, cwd: Path | None = None, **environment: str
-) -> "subprocess.Popen[str]":
-    """Start a command line in a process of its own, whose output goes to pipes.
+def start_command(*words: object, cwd: Path | None = None, **environment: str) -> Running:
+    """Start a command line in a process of its own.
 
     Args:
         *words: the words after `layer-search`.
         cwd: the working folder.
         **environment: variables besides the ones of this process.
     """
-    return subprocess.Popen(
+    return Running(
         [COMMAND, *map(str, words)],
         cwd=cwd,
         env=os.environ | environment,

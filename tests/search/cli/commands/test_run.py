@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 import search.cli.store
 from evaluators import Description
+from search.space import parse
 from search.study.file import StudyFile
 from search.study.plan import DepthPlan, plan_depths
 from search.worker import session
@@ -14,6 +15,7 @@ from storage.setup import connect_store
 from storage.studies import find_study, set_budgets
 from tests.support.commands import Done, read_error, read_json, run_command
 from tests.support.replays import (
+    CARD,
     FIRST,
     progress_of,
     states_of,
@@ -21,6 +23,7 @@ from tests.support.replays import (
     trials_of,
     write_replay,
 )
+from tests.support.stores import Dump, new_trial, queue_of
 
 
 def test_launch_replays_the_card(
@@ -129,6 +132,43 @@ def test_worker_finds_the_data_in_another_folder(small: Path, store: str, tmp_pa
     words = ("work", "small", "--folder", elsewhere, "--store", store)
     assert run_command(*words).returncode == 0
     assert states_of(store, "small") == {"complete": 4}
+
+
+def test_other_data_on_another_machine_is_refused_until_accepted(
+    engine: Engine, store_url: str, tmp_path: Path, dump: Dump
+) -> None:
+    study = write_replay(tmp_path, "drift", {4: 5}, FIRST[:5])
+    launched = run_command("launch", study, "--trials", 2, "--store", store_url)
+    assert launched.returncode == 0, launched.stderr
+    record = find_study(engine, "drift")
+    set_budgets(engine, record, {4: 5})
+    stopped = queue_of(engine, record, "stopped")
+    stopped.give_back(stopped.claim(new_trial(parse(FIRST[2]))))
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    text = CARD.read_text(encoding="utf-8")
+    changed = text.replace(",0.5151,", ",0.5152,")
+    assert changed != text
+    (elsewhere / "card.csv").write_text(changed, encoding="utf-8")
+
+    before = dump(engine)
+    join = ("work", "drift", "--folder", elsewhere, "--store", store_url)
+    refused = run_command(*join)
+    assert refused.returncode == 2
+    line = read_error(refused)
+    assert line.startswith("error: study 'drift' ")
+    assert "table" in line
+    assert "--accept-drift" in line
+    assert dump(engine) == before
+
+    accepted = run_command(*join, "--accept-drift")
+    assert accepted.returncode == 0, accepted.stderr
+    listed = read_json(run_command("trials", "drift", "--json", "--store", store_url))
+    drifts = [row["drift"] for row in listed]
+    assert drifts[:2] == [None, None]
+    assert len(drifts) == 5
+    assert all("table" in drift for drift in drifts[2:])
 
 
 def test_worker_takes_every_study_of_the_store(tmp_path: Path, store: str) -> None:

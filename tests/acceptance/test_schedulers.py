@@ -8,16 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
 import yaml
 
-from search.cli import app
+from search.cli.app import _load
+from tests.support.commands import Done, read_json, run_command
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = ROOT / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BASH = shutil.which("bash")
 JOB = yaml.safe_load((EXAMPLES / "kubernetes.yaml").read_text(encoding="utf-8"))
 POD = JOB["spec"]["template"]["spec"]
@@ -25,7 +23,7 @@ WORKER = POD["containers"][0]
 URL = "postgresql://search@db.example/search"
 needs_bash = pytest.mark.skipif(BASH is None, reason="needs bash")
 # tells how it was called, a line for each call, and ends with the code that it is told
-STUB = """#!{python}
+STUB = """#!{python} -IS
 import json, os, sys
 with open(os.environ["CALLS"], "a") as file:
     print(json.dumps([sys.argv[1:], os.environ.get("LAYER_SEARCH_STORE"), os.getpid()]), file=file)
@@ -43,30 +41,31 @@ def remote(**options):
     return decorate
 """
 Calls = Callable[[], list[tuple[list[str], str | None, int]]]
+"""Type of the fixture `calls`: returns words, store and process of each call."""
 
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Puts a stand-in for `layer-search` first on PATH; returns how it was called, every time."""
+    """Stand-in for `layer-search`, first on PATH; the function returns how it was called."""
     stub = tmp_path / "bin" / "layer-search"
     stub.parent.mkdir()
     stub.write_text(STUB.format(python=sys.executable), encoding="utf-8")
     stub.chmod(0o755)
+
     log = tmp_path / "calls"
     monkeypatch.setenv("CALLS", str(log))
     monkeypatch.setenv("PATH", f"{stub.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("LAYER_SEARCH_STORE", raising=False)
 
     def read() -> list[tuple[list[str], str | None, int]]:
-        if not log.exists():
-            return []
-        return [tuple(json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return [(words, store, process) for words, store, process in map(json.loads, lines)]
 
     return read
 
 
-def run(*command: object, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """What became of `command`."""
+def run(*command: object, folder: Path, **variables: str) -> Done:
+    """Run a command of the system, and return its end."""
     return subprocess.run(
         list(map(str, command)),
         cwd=folder,
@@ -78,6 +77,9 @@ def run(*command: object, folder: Path, **variables: str) -> "subprocess.Complet
     )
 
 
+# Slurm
+
+
 @needs_bash
 def test_slurm_script_has_no_mistakes(tmp_path: Path) -> None:
     done = run(BASH, "-n", EXAMPLES / "slurm.sh", folder=tmp_path)
@@ -87,9 +89,9 @@ def test_slurm_script_has_no_mistakes(tmp_path: Path) -> None:
 @needs_bash
 def test_slurm_task_becomes_a_worker(calls: Calls, tmp_path: Path) -> None:
     words = ["mine", "--folder", "/data/my study"]
-    script = [BASH, EXAMPLES / "slurm.sh", *words]
+    variables = {"LAYER_SEARCH_STORE": URL, "CODE": "3"}
     with subprocess.Popen(
-        script, cwd=tmp_path, env={**os.environ, "LAYER_SEARCH_STORE": URL, "CODE": "3"}
+        [str(BASH), EXAMPLES / "slurm.sh", *words], cwd=tmp_path, env=os.environ | variables
     ) as task:
         assert task.wait(60) == 3
     # in the place of the shell, so that Slurm's signals reach it
@@ -111,8 +113,12 @@ def test_slurm_directives_come_before_the_first_command() -> None:
     assert lines[0] == "#!/bin/bash"
     assert len(directives) > 5
     assert max(directives) < first  # Slurm reads no further
+
     pattern = r"#SBATCH --[a-z-]+(=\S+)?( +# .*)?"
     assert all(re.fullmatch(pattern, lines[number]) for number in directives)
+
+
+# Kubernetes
 
 
 def test_kubernetes_job_is_one() -> None:
@@ -128,6 +134,7 @@ def test_kubernetes_pod_gets_the_store_and_its_password_from_a_secret() -> None:
     variables = {entry["name"]: entry for entry in WORKER["env"]}
     assert set(variables) == {"LAYER_SEARCH_STORE", "LAYER_SEARCH_STATE", "PGPASSWORD"}
     assert variables["LAYER_SEARCH_STORE"]["value"] == URL
+
     reference = variables["PGPASSWORD"]["valueFrom"]["secretKeyRef"]
     text = (EXAMPLES / "kubernetes.yaml").read_text(encoding="utf-8")
     create = f"create secret generic {reference['name']} --from-literal={reference['key']}="
@@ -136,30 +143,33 @@ def test_kubernetes_pod_gets_the_store_and_its_password_from_a_secret() -> None:
     assert state in {mount["mountPath"] for mount in WORKER["volumeMounts"]}
 
 
-def test_kubernetes_pod_runs_a_command_that_exists(
-    cli: Callable[..., "subprocess.CompletedProcess[str]"], card_study: Path, tmp_path: Path
-) -> None:
+def test_kubernetes_pod_runs_a_command_that_exists(card_study: Path, tmp_path: Path) -> None:
     """The very words, on a small study of that name."""
     command, name, *options = WORKER["args"]
-    described: Any = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
-    known = {option for parameter in described.params for option in parameter.opts}
+    known = {option for parameter in _load(command).params for option in parameter.opts}
     assert {word for word in options if word.startswith("--")} <= known
+
     text = card_study.read_text(encoding="utf-8").replace('name = "card"', f'name = "{name}"')
     card_study.write_text(text, encoding="utf-8")
-    store = {
+    variables = {
         "LAYER_SEARCH_STORE": f"sqlite:///{tmp_path}/store.db",
         "LAYER_SEARCH_STATE": str(tmp_path / "state"),
     }
-    assert cli("launch", card_study, "--depth", "4", **store).returncode == 0
-    done = cli(*WORKER["args"], cwd=tmp_path, **store)
+    launched = run_command("launch", card_study, "--depth", "4", cwd=tmp_path, **variables)
+    assert launched.returncode == 0, launched.stderr
+    done = run_command(*WORKER["args"], cwd=tmp_path, **variables)
     assert done.returncode == 0, done.stderr
-    studies = json.loads(cli("studies", "--json", **store).stdout)
-    assert {row["study"]: row["complete"] for row in studies if row["depth"] == 13} == {name: 10}
+
+    rows = read_json(run_command("studies", "--json", cwd=tmp_path, **variables))
+    assert {row["study"]: row["complete"] for row in rows if row["depth"] == 13} == {name: 10}
+
+
+# Ray
 
 
 @pytest.fixture
 def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for Ray whose cluster has three GPUs."""
+    """Stand-in for Ray whose cluster has three GPUs."""
     module = tmp_path / "python" / "ray.py"
     module.parent.mkdir()
     module.write_text("GPUS = True\n" + RAY, encoding="utf-8")

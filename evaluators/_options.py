@@ -30,7 +30,7 @@ class BaseOptions(StrictRecord):
     revision: Text | None = None
     """Commit or tag on the hub; pin it, so that the recipe stays the same."""
     pooling: Literal["mean", "cls", "max", "lasttoken"] = "mean"
-    """How token embeddings become one embedding."""
+    """How token embeddings become the embedding of a text."""
     query_length: Annotated[int, Field(ge=2)] = 64
     """Longest query, in tokens."""
     document_length: Annotated[int, Field(ge=2)] = 256
@@ -45,11 +45,11 @@ class ScreenOptions(StrictRecord):
     weights: Literal["untrained", "supernet"] = "untrained"
     """The base's own, or a supernet's: one fine-tune in which each step draws a subset."""
     queries: Count = 10
-    """Queries of each task."""
+    """Queries drawn from each task."""
     documents: Annotated[int, Field(ge=2)] = 60
-    """Documents of each task, with all that answer its queries among them."""
+    """Documents drawn from each task, with all that answer the drawn queries among them."""
     batch_size: Count = 64
-    """Texts run at once."""
+    """Texts run through the encoder at once."""
     steps: Count = 240
     """Steps of the supernet; the rest of its training is as in `[evaluator]`."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None

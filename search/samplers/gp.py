@@ -48,9 +48,9 @@ class GPSampler(SubsetSampler):
         space: the space that is searched.
         seed: the same seed and history give the same proposal.
         hints: guesses made before the first trial, such as a screen's.
-        startup: subsets tried before the process is asked, each as far from the others as it goes;
-            with hints every third one is the one they favour.
-        transfer: whether it also learns from trials of other depths.
+        startup: subsets tried before the process is asked, each as far as possible from the earlier
+            ones; with hints every third one is the one that the hints favour.
+        transfer: whether the process also learns from trials of other depths.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class SwapSampler(SubsetSampler):
         space: the space that is searched.
         seed: the same seed and history give the same proposal.
         startup: trials drawn uniformly before the first swap.
-        explore: share of later trials that are drawn uniformly, 0 to 1.
+        explore: share of later trials that are drawn uniformly.
 
     Raises:
         InputError: `startup` is negative or `explore` is not a share.

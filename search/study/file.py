@@ -56,7 +56,7 @@ class StudyOptions(evaluators.StrictRecord):
     name: Annotated[str, AfterValidator(_check_name)]
     """Name in the store: letters, digits, '.', '_' and '-'."""
     depths: Annotated[tuple[Count, ...], Field(min_length=1)]
-    """Numbers of layers to keep; one study each."""
+    """Numbers of layers to keep; each is a search of its own."""
     trials: Count | dict[Count, Count]
     """Trials per depth: one number for all, or a table such as { 4 = 40, 7 = 80 }."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -64,7 +64,7 @@ class StudyOptions(evaluators.StrictRecord):
     attempts: Count = 3
     """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
     replicates: Annotated[Count | Literal["auto"], WrapValidator(_check_seeds)] = 1
-    """Seeds each subset is tried with; "auto" repeats where that is worth more than a new one."""
+    """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
 

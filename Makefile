@@ -43,6 +43,7 @@ check: $(DEV) ## lint, formatting, types, and who may import whom
 docs: $(DEV) ## write the generated pages and pictures of the documentation anew
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/draw_architecture.py
+	$(BIN)/python docs/draw_depths.py
 
 clean: ## remove the environment, caches, builds and the quickstart's folder; stores are kept
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* \

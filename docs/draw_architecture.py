@@ -135,8 +135,10 @@ def draw() -> str:
         height = _TITLE + len(layers) * (_HEIGHT + _GAP_Y) - _GAP_Y + _MARGIN
         boxes = list(_place(package, layers, left + _MARGIN, _MARGIN + _TITLE))
         parts += [
-            f'<rect class="frame" x="{left:g}" y="{_MARGIN}" width="{width:g}" '
-            f'height="{height:g}" rx="10"/>',
+            (
+                f'<rect class="frame" x="{left:g}" y="{_MARGIN}" width="{width:g}" '
+                f'height="{height:g}" rx="10"/>'
+            ),
             f'<text class="package" x="{left + _MARGIN:g}" y="{_MARGIN + 24}">{package}</text>',
             *map(str, boxes),
             *_arrows(boxes, imports_within(package)),
@@ -155,12 +157,16 @@ def draw() -> str:
     total_width, total_height = left - _BETWEEN + _MARGIN, bottom + _MARGIN
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total_width:g} '
-            f'{total_height:g}" role="img" aria-label="Packages, layers and imports">',
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total_width:g} '
+                f'{total_height:g}" role="img" aria-label="Packages, layers and imports">'
+            ),
             f"<style>{_STYLE}</style>",
-            '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto"><path class="head" d="M0,0 L8,4 L0,8 z"/></marker>'
-            "</defs>",
+            (
+                '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+                'markerHeight="7" orient="auto"><path class="head" d="M0,0 L8,4 L0,8 z"/></marker>'
+                "</defs>"
+            ),
             *parts,
             "</svg>",
             "",

@@ -22,7 +22,7 @@ _TIED = {None: "?", 0: "", 1: "tied"}
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers are set flush right."""
-    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    table = Table(header_style="bold")
     cells = [[_cell(value) for value in row] for row in rows]
     for number, column in enumerate(columns):
         numeric = all(re.fullmatch(r"[-\d.:+]*", row[number]) for row in cells)
@@ -31,6 +31,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
     for row in cells:
         table.add_row(*map(escape, row))  # an error may hold [brackets], which are no markup
+
+    # not as the title of the table, which would be wrapped to its width
+    console.print(title, style="italic", markup=False, highlight=False, soft_wrap=True)
     console.print(table)
 
 

@@ -42,6 +42,7 @@ def write_replay(
     """
     shutil.copy(CARD, folder / "card.csv")
     budgets = ", ".join(f"{depth} = {budget}" for depth, budget in trials.items())
+
     lines = f"""
 study = {{ name = "{name}", depths = {list(trials)}, trials = {{ {budgets} }}, first = {first} }}
 space = {{ cadence = "free", keep_first = false }}
@@ -52,6 +53,7 @@ layers = 22
 period = 3
 seconds = {seconds}
 """
+
     path = folder / f"{name}.toml"
     path.write_text(lines, encoding="utf-8")
     return path

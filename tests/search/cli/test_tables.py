@@ -75,6 +75,7 @@ def test_statuses(capsys: Capture) -> None:
         hours_left=None,
     )
     print_statuses([row])
+
     title, header, (cells,) = printed(capsys)
     assert title == "Studies"
     assert dict(zip(header, cells, strict=True)) == {
@@ -122,6 +123,7 @@ def test_ranking(capsys: Capture) -> None:
             ranked(3, "0_3", tied=None, **unknown),
         ]
     )
+
     title, header, cells = printed(capsys)
     assert title == "s, depth 2: mean NDCG@10"
     assert "seeds" not in header
@@ -204,6 +206,7 @@ def trial(**changed: object) -> Row:
         "notes": None,
         "drift": None,
     }
+
     return row | changed
 
 
@@ -219,6 +222,7 @@ def test_trials(capsys: Capture) -> None:
             trial(**waiting),
         ],
     )
+
     title, _, cells = printed(capsys)
     assert title == "Trials of s"
     assert cells[0][:5] == ["7", "2", "0_1", "3", "gp"]
@@ -243,6 +247,7 @@ def test_attempts(capsys: Capture) -> None:
         "reason": None,
     }
     print_attempts("s", [row])
+
     title, _, cells = printed(capsys)
     assert title == "Attempts at the trials of s"
     expected = ["2", "0_1", "0", "2", "host:12", "2026-01-02 03:04:05", "", "running", ""]

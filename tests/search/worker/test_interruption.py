@@ -121,6 +121,7 @@ def test_signal_just_after_taking_over_leaves_nothing_running(
     assert_mirrored(engine)
 
 
+@pytest.mark.slow
 def test_signal_at_any_statement_leaves_nothing_running(engine: Engine, begin: Begin) -> None:
     # raised inside a transaction, it can leave a lock behind that giving back then waits for
     strike, seen = 0, 0

@@ -21,13 +21,16 @@ from tests.support.workers import (
     states,
 )
 
+SHORT: Any = {"depths": [2], "trials": 3}
+"""Keys of a study of three trials."""
+
 
 @pytest.mark.parametrize("result", [Result(0.25), Result(None, error="broke")])
 @pytest.mark.parametrize("known", ["unknown", "running", "waiting"])
 def test_next_worker_tells_optuna_the_end_that_a_dead_one_did_not(
     engine: Engine, begin: Begin, result: Result, known: str
 ) -> None:
-    session = begin()
+    session = begin(**SHORT)
     dead = queue_of(engine, session.study, "dead")
     held = dead.claim(new_trial((0, 5)))
     if known != "unknown":
@@ -37,7 +40,7 @@ def test_next_worker_tells_optuna_the_end_that_a_dead_one_did_not(
 
     assert dead.finish(held, result)
     assert [trial.subset for trial in dead.unmirrored()] == [(0, 5)]
-    run_trials(begin(), Watcher())
+    run_trials(begin(**SHORT), Watcher())
     assert dead.unmirrored() == []
 
     shown = mirrored_trials(engine, 2)
@@ -56,22 +59,22 @@ def test_trial_that_optuna_got_but_was_never_linked_is_not_made_twice(
     def die(*_: object) -> None:
         raise Died
 
-    session = begin()
+    session = begin(**SHORT)
     monkeypatch.setattr(session.queue, "link", die)
     with pytest.raises(Died):
         run_trials(session, Watcher())
     assert [trial.state for trial in mirrored_trials(engine, 2)] == [TrialState.RUNNING]
     assert only_trial(engine)["optuna_number"] is None
 
-    run_trials(begin(), Watcher())
-    assert Counter(states(engine)) == {"complete": 6}
+    run_trials(begin(**SHORT), Watcher())
+    assert Counter(states(engine)) == {"complete": 3}
     assert_mirrored(engine)
 
 
 def test_two_workers_may_tell_optuna_the_same_at_once(
     engine: Engine, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, other = begin(), begin()
+    session, other = begin(**SHORT), begin(**SHORT)
     optunas = session.mirror._storage
     write = optunas.set_trial_state_values
 
@@ -82,7 +85,7 @@ def test_two_workers_may_tell_optuna_the_same_at_once(
 
     monkeypatch.setattr(optunas, "set_trial_state_values", write_late)
     run_trials(session, Watcher())
-    assert Counter(states(engine)) == {"complete": 6}
+    assert Counter(states(engine)) == {"complete": 3}
     assert_mirrored(engine)
 
 
@@ -141,7 +144,7 @@ def test_live_trials_that_stand_for_none_of_ours_are_closed(engine: Engine, begi
 def test_another_mirror_of_the_same_study_shows_the_same_trials(
     engine: Engine, begin: Begin
 ) -> None:
-    session = begin()
+    session = begin(**SHORT)
     run_trials(session, Watcher())
     mirror = OptunaMirror(engine.url, session.study, [2], session.queue)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.space import LayerSpace, Subset, parse
+from search.space import LayerSpace, Subset, parse_subset
 
 ROUGHNESS = (0.1, 0.3, 0.5)
 """Shares of the variance that do not add up over layers: from nearly additive to half of it."""
@@ -137,7 +137,7 @@ class Landscape:
         trials: dict[Subset, list[float]] = {}
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                subset = parse(row["subset"])
+                subset = parse_subset(row["subset"])
                 if subset in space:
                     trials.setdefault(subset, []).append(float(row["mean"]))
 

@@ -14,7 +14,7 @@ from _rivals import AUTO, AutoReplicates, OwnSampler, Rival, make_rival
 from search.analysis.screen_fit import measure_fit
 from search.observation import Observation
 from search.samplers.gp import GPSampler
-from search.space import LayerSpace, Subset, parse
+from search.space import LayerSpace, Subset, parse_subset
 from search.study.screening import MEASURES, table_hint
 from storage.screens import FitRecord
 
@@ -164,7 +164,9 @@ def read_screens(depth: int) -> dict[str, dict[str, ScreenScores]]:
             if int(row["depth"]) == depth:
                 measures = found.setdefault(row["weights"], {})
                 for measure in MEASURES:
-                    measures.setdefault(measure, {})[parse(row["subset"])] = float(row[measure])
+                    measures.setdefault(measure, {})[parse_subset(row["subset"])] = float(
+                        row[measure]
+                    )
     return found
 
 

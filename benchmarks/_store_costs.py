@@ -24,7 +24,7 @@ from _filled import (
 )
 from sqlalchemy import Engine, insert, select
 
-from search.space import Subset, key
+from search.space import Subset, format_subset
 from search.study.history import History
 from storage.database import write
 from storage.leaderboard import best_per_depth, rank_subsets
@@ -162,7 +162,7 @@ def _write_study(folder: Path) -> None:
     kept = itertools.combinations(range(1, _LAYERS), _KEPT - 1)
     for number, rest in enumerate(kept):
         score = str(0.4 + number / 10_000)
-        lines.append(",".join([key((0, *rest)), score, *[score] * TASKS]))
+        lines.append(",".join([format_subset((0, *rest)), score, *[score] * TASKS]))
 
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "study.toml").write_text(_STUDY, encoding="utf-8")

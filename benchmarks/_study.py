@@ -8,7 +8,7 @@ from pathlib import Path
 
 from _schedule import Plan
 
-from search.space import key
+from search.space import format_subset
 
 TASKS = ("one", "two")
 QUERIES = 5
@@ -71,7 +71,7 @@ def _draw_scores(seed: int) -> dict[str, dict[str, float]]:
         for subset in combinations(range(_LAYERS), depth):
             tasks = {task: rng.random() for task in TASKS}
             mean = sum(tasks.values()) / len(tasks)
-            scores[key(subset)] = {"mean": mean, **tasks}
+            scores[format_subset(subset)] = {"mean": mean, **tasks}
     return scores
 
 

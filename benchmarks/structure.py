@@ -122,9 +122,11 @@ def functions(root: Path) -> list[Function]:
             continue
         text = path.read_text(encoding="utf-8")
         module = path.relative_to(root).as_posix()
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found.append(_measure(node, module, text.splitlines()))
+        found += [
+            _measure(node, module, text.splitlines())
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
     return found
 
 
@@ -157,9 +159,9 @@ def first_lines(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the first line of every docstring, of modules, classes and functions, with its file."""
     for path in sources(root):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                if docstring := ast.get_docstring(node):
-                    yield path.relative_to(root).as_posix(), docstring.partition("\n")[0]
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            if documented and (docstring := ast.get_docstring(node)):
+                yield path.relative_to(root).as_posix(), docstring.partition("\n")[0]
 
 
 def is_riddle(first_line: str) -> bool:

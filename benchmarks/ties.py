@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, Engine, insert
 
-from search.space import Subset, key
+from search.space import Subset, format_subset
 from storage.database import utc_now, write
 from storage.leaderboard import best_per_depth, rank_subsets
 from storage.leaderboard.standings import update_standing
@@ -103,7 +103,7 @@ def simulate_variant(engine: Engine, variant: Variant, count: int) -> tuple[str,
         subsets = simulate_study(engine, name, means, shifts, seed=number)
 
         # when all are equally good, any subset is the best: the first one
-        best = key(subsets[int(np.argmax(means))] if variant.deviation else subsets[0])
+        best = format_subset(subsets[int(np.argmax(means))] if variant.deviation else subsets[0])
         tied = [row["subset"] for row in rank_subsets(engine, name) if row["tied"]]
         (found,) = best_per_depth(engine, name)
         delete_study(engine, name)

@@ -22,7 +22,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.space import LayerSpace, Subset, key, parse
+from search.space import LayerSpace, Subset, format_subset, parse_subset
 from search.space.families import FAMILIES, build_family
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,7 +78,7 @@ def read_scores() -> dict[Subset, float]:
     found = defaultdict(list)
     with SCORES.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            found[parse(row["subset"])].append(float(row["mean"]))
+            found[parse_subset(row["subset"])].append(float(row["mean"]))
     return {subset: mean(scores) for subset, scores in found.items()}
 
 
@@ -159,7 +159,7 @@ def _draw_line(axes: Axes, scores: Mapping[Subset, float], line: Line) -> None:
     axes.plot(x, y, "o-", color=line.color, markersize=5, linewidth=1.5, label=line.label)
     for subset in line.subsets:
         axes.annotate(
-            key(subset),
+            format_subset(subset),
             (len(subset), scores[subset]),
             xytext=(0, line.offset),
             textcoords="offset points",

@@ -1,4 +1,4 @@
-"""Knows models and data: turns a subset of layers and a seed into scores.
+"""Evaluators: models and data, which turn a subset of layers and a seed into scores.
 
 An evaluator is a public module or package in this folder (its name has no leading underscore) with
 one class `Options`, derived from `EvaluatorOptions`: a frozen record of the keys it takes under
@@ -8,7 +8,7 @@ protocol.
 Importing this package or an evaluator never imports torch; `Options.create` may.
 """
 
-from evaluators._errors import EvaluatorError, InputError, TrialFailure, first_line
+from evaluators._errors import EvaluatorError, InputError, TrialFailure
 from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 from evaluators._types import (
     Context,
@@ -45,6 +45,5 @@ __all__ = [
     "SubsetTree",
     "TaskEvaluation",
     "TrialFailure",
-    "first_line",
     "silent",
 ]

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage ("cut", "train", "evaluate"), the steps done and the steps in all."""
+"""Called with the stage (`cut`, `train`, `evaluate`, `screen`), the steps done and in all."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:

@@ -1,5 +1,7 @@
 """The errors of the search. Their messages are written for the person at the terminal."""
 
+from storage.errors import first_line
+
 
 class SearchError(Exception):
     """The search cannot go on."""
@@ -15,5 +17,5 @@ class SpaceExhaustedError(SearchError):
 
 def describe_error(error: BaseException) -> str:
     """Return the type and the first line of an unforeseen error."""
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, raised as KeyboardInterrupt only where nothing is half done.
+"""Ctrl-C and SIGTERM, held back while something is half done.
 
 Raised just anywhere, KeyboardInterrupt can be swallowed by a destructor, or leave a transaction
 open whose lock the worker then waits for itself.
@@ -16,7 +16,9 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """The one place where this process receives Ctrl-C and SIGTERM.
 
-    Outside of its blocks a signal raises KeyboardInterrupt at once.
+    Without a block, a signal raises KeyboardInterrupt at once (SIGTERM after `listen`). Inside
+    `held` it is remembered, and raised at the end or in a block of `let_through`. Inside
+    `passed_on` it goes to other processes first.
     """
 
     def __init__(self) -> None:
@@ -30,7 +32,11 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Remember a signal until the block is done; a second one is raised at once."""
+        """Remember a signal until the block is done; a second one is raised at once.
+
+        Raises:
+            KeyboardInterrupt: a signal came.
+        """
         if self._is_held or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -46,7 +52,11 @@ class Signals:
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Raise a remembered signal, and every one that comes during the block, at once."""
+        """Raise a remembered signal, and every one that comes during the block, at once.
+
+        Raises:
+            KeyboardInterrupt: a signal was remembered, or came.
+        """
         self._is_let_through = True
         try:
             self.check()
@@ -55,13 +65,24 @@ class Signals:
             self._is_let_through = False
 
     def check(self) -> None:
-        """Raise a remembered signal."""
+        """Raise a remembered signal.
+
+        Raises:
+            KeyboardInterrupt: there is one.
+        """
         if self._caught:
             raise KeyboardInterrupt
 
     @contextmanager
     def passed_on(self, pass_on: Callable[[], None]) -> Iterator[None]:
-        """Call `pass_on` at every signal during the block, and raise it when the block is done."""
+        """Call `pass_on` at every signal, and raise KeyboardInterrupt when the block is done.
+
+        Args:
+            pass_on: hands the signal to other processes.
+
+        Raises:
+            KeyboardInterrupt: a signal came.
+        """
         caught = False
 
         def receive(_number: int, _frame: FrameType | None) -> None:

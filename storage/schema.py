@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.database.clock import utc_now
 from storage.states import AttemptOutcome, Origin, TrialState
-from storage.subset_key import Subset, key, parse
+from storage.subset_key import Subset, format_subset, parse_subset
 
 _CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,7 +47,7 @@ class SubsetKey(TypeDecorator[Subset]):
     def process_bind_param(self, value: Subset | None, dialect: Dialect) -> str | None:
         """Return the key of a subset."""
         del dialect
-        return None if value is None else key(value)
+        return None if value is None else format_subset(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Subset | None:
         """Return the subset of a key.
@@ -56,7 +56,7 @@ class SubsetKey(TypeDecorator[Subset]):
             InputError: the database holds no such key.
         """
         del dialect
-        return None if value is None else parse(value)
+        return None if value is None else parse_subset(value)
 
 
 def _as_text(choices: type[StrEnum]) -> Enum:

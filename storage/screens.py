@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Engine, delete, func, insert, select
 
 from storage.database import insert_missing, patient, read, utc_now, write
-from storage.schema import Screen, ScreenFit, Standing, Study
+from storage.schema import Screen, ScreenFit, Study
 from storage.subset_key import Subset
 
 
@@ -104,14 +104,6 @@ def count_screened(engine: Engine, study_id: int) -> dict[tuple[str, int], int]:
     with read(engine) as connection:
         rows = connection.execute(query.group_by(*kind).order_by(*kind))
         return {(weights, depth): number for weights, depth, number in rows}
-
-
-def mean_by_subset(engine: Engine, study_id: int, depth: int) -> dict[Subset, float]:
-    """Return the mean over seeds of every subset of one depth that has a trial."""
-    here = (Standing.study_id == study_id, Standing.depth == depth)
-    with read(engine) as connection:
-        rows = connection.execute(select(Standing.subset, Standing.mean).where(*here))
-        return {row.subset: row.mean for row in rows}
 
 
 def replace_fits(

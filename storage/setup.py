@@ -8,7 +8,7 @@ from filelock import FileLock
 from sqlalchemy import URL, Engine, text
 
 from storage.database import available, connect, display_url, parse_url
-from storage.errors import StoreMissingError, StoreOutdatedError
+from storage.errors import InputError, StorageError, StoreMissingError, StoreOutdatedError
 from storage.migrations import SCHEMA_VERSION, schema_version
 
 _LOCK_KEY = 7_265_148  # any number; the same one in every process that sets a store up
@@ -18,15 +18,17 @@ _LOCK_SECONDS = 120  # longer than the largest migration known
 def open_store(url: str, *, create: bool = False) -> Engine:
     """Open the store at `url`, its schema at the version this release needs.
 
+    For use from Python; commands open it through `search.cli.store`, which adds their hints.
+
     Args:
         url: `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
         create: whether a missing store is created and an older one migrated.
 
     Raises:
-        InputError: the URL is bad.
+        InputError: the URL is bad, or `create` is true and the folder of the file does not exist.
         StoreMissingError: the store does not exist and `create` is false.
-        StoreOutdatedError: an older release made the store and `create` is false.
-        StorageError: a newer release made the store.
+        StoreOutdatedError: another release made the store and `create` is false.
+        StorageError: a newer release made the store and `create` is true.
         StoreUnavailableError: the database does not answer.
     """
     engine = connect_store(url)
@@ -67,7 +69,7 @@ def require_ready(engine: Engine) -> None:
     if version == SCHEMA_VERSION:
         return
 
-    if _missing_file(engine.url):
+    if _is_missing_file(engine.url):
         message = f"no store at {engine.url.database}"
         raise StoreMissingError(message)
     if version is None:
@@ -77,14 +79,35 @@ def require_ready(engine: Engine) -> None:
     raise StoreOutdatedError(message)
 
 
+def require_creatable(engine: Engine) -> None:
+    """Refuse a place where `make_ready` would fail, before long work is begun for it.
+
+    Raises:
+        InputError: the folder of an SQLite file does not exist.
+        StorageError: a newer release made the store.
+    """
+    folder = Path(engine.url.database or "").resolve().parent
+    if _is_missing_file(engine.url) and not folder.is_dir():
+        message = f"cannot keep a store in {folder}: no such folder"
+        raise InputError(message)
+
+    version = _version(engine)
+    if version is not None and version > SCHEMA_VERSION:
+        message = f"{display_url(engine.url)} was made by a newer release: upgrade layer-search"
+        raise StorageError(message)
+
+
 def make_ready(engine: Engine) -> None:
     """Create a missing store, and migrate an older one.
 
     Raises:
+        InputError: the folder of an SQLite file does not exist.
         StorageError: a newer release made the store.
     """
     if is_ready(engine):
         return
+    require_creatable(engine)
+
     # imported here: needed once in the life of a store, it would slow every command down
     from storage.migrations.upgrade import upgrade  # noqa: PLC0415
 
@@ -92,14 +115,14 @@ def make_ready(engine: Engine) -> None:
         upgrade(engine)
 
 
-def _missing_file(url: URL) -> bool:
+def _is_missing_file(url: URL) -> bool:
     """Whether `url` names an SQLite file that does not exist; opening one would create it."""
     return url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
 
 
 def _version(engine: Engine) -> str | None:
     """Return the schema version of the store; None when there is no store."""
-    return None if _missing_file(engine.url) else schema_version(engine)
+    return None if _is_missing_file(engine.url) else schema_version(engine)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class AttemptOutcome(StrEnum):
 
     COMPLETE = "complete"
     FAILED = "failed"
-    """The evaluator said why there is no score."""
+    """There is no score, and the reason is known."""
     INTERRUPTED = "interrupted"
     """Its worker gave it back."""
     BROKE = "broke"
@@ -52,4 +52,4 @@ class AttemptOutcome(StrEnum):
     RELEASED = "released"
     """A person gave it back."""
     SUPERSEDED = "superseded"
-    """Its result came after that of another attempt."""
+    """Another attempt finished the trial first."""

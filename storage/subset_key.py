@@ -11,12 +11,12 @@ Subset = tuple[int, ...]
 _KEY = re.compile(r"(0|[1-9][0-9]{0,3})(_(0|[1-9][0-9]{0,3}))*")
 
 
-def key(subset: Subset) -> str:
+def format_subset(subset: Subset) -> str:
     """Return the canonical key of `subset`."""
     return "_".join(map(str, subset))
 
 
-def parse(text: str) -> Subset:
+def parse_subset(text: str) -> Subset:
     """Return the subset whose canonical key is `text`.
 
     Raises:

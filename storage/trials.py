@@ -34,8 +34,8 @@ def read_history(
         engine: the store.
         study_id: the study.
         depth: the depth.
-        after: only trials with a higher number than this,
-        again: and the trials with one of these numbers.
+        after: return trials with a higher number than this.
+        again: numbers of earlier trials to return as well.
     """
     here = (Trial.study_id == study_id, Trial.depth == depth)
     query = select(*_PAST_TRIAL).where(*here)
@@ -65,7 +65,11 @@ def read_other_depths(engine: Engine, study_id: int, depth: int) -> list[PastTri
             for row in studies.values()
             if (row.recipe_hash, row.fingerprints) == (own.recipe_hash, own.fingerprints)
         ]
-        scored = (Trial.study_id.in_(same), Trial.depth != depth, Trial.state == "complete")
+        scored = (
+            Trial.study_id.in_(same),
+            Trial.depth != depth,
+            Trial.state == TrialState.COMPLETE,
+        )
         query = select(*_PAST_TRIAL).where(*scored).order_by(Trial.id)
         return [PastTrial(*row) for row in connection.execute(query)]
 

@@ -1,4 +1,4 @@
-"""Makes the toy base: a 22-layer ModernBERT in miniature, trained for a minute on the toy world."""
+"""The toy base: a 22-layer ModernBERT in miniature, trained for a minute on the toy world."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Writes the toy world: passages about who did what where, and questions in other words.
+"""The toy world: short passages about people, things and places, with questions about them.
 
 Two adjectives in a passage belong to two nouns, and there are passages where they are exchanged: a
 model must bind words to their neighbours, not only recognise them. Test passages are never trained

@@ -1,4 +1,4 @@
-"""Loads the base and cuts retrievers from it, and never runs code that comes with it.
+"""The loaded base, from which retrievers are cut; code that comes with it is never run.
 
 A study names its base, and a worker loads the base that the store names: so a base may bring
 weights and settings, but neither Python files nor pickles.

@@ -1,4 +1,4 @@
-"""Keeps trained weights until their trial's result is safe, so that a crash costs no training.
+"""Trained weights, kept until their trial's result is safe, so that a crash costs no training.
 
 A checkpoint is a folder that appears under its name only when everything in it is on the disk. It
 is a convenience: if it cannot be written or read, that costs a warning, never the trial.

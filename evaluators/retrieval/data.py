@@ -1,13 +1,12 @@
-"""Loads training pairs and NanoBEIR-layout collections, once per process."""
+"""Training pairs and collections in NanoBEIR layout, loaded once per process."""
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import datasets
 from datasets import Dataset, get_dataset_split_names, load_dataset
 
 from evaluators._errors import InputError, first_line
@@ -63,19 +62,23 @@ def hub_hint(source: str) -> str:
     return "" if Path(source).exists() else " (there is no such folder, so the hub was asked)"
 
 
-@contextmanager
-def _cache_of(source: str) -> Iterator[str | None]:
-    """Give a local folder a cache of its own, which is gone when the folder was read.
+def _cache_of(source: str) -> str | None:
+    """Return a folder for the library's cache of a local folder; None for a hub id.
 
-    The library's cache knows a folder by its name and README, not by its path or its files: it
-    would answer with data that it once read from another folder of that name, or before an edit.
+    The library knows a folder by its name and README, not by its path or its files: it would answer
+    with data that it once read from another folder of that name, or before an edit. So each state
+    of a folder has a cache of its own, which all workers of this machine share.
     """
-    if not Path(source).is_dir():
-        yield None
-        return
+    folder = Path(source)
+    if not folder.is_dir():
+        return None
 
-    with tempfile.TemporaryDirectory(prefix="layer-search-") as cache:
-        yield cache
+    state = [str(folder)]
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            stat = path.stat()
+            state += [str(path.relative_to(folder)), str(stat.st_size), str(stat.st_mtime_ns)]
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / f"layer-search-{_digest(state)[:16]}")
 
 
 def training_pairs(options: RetrievalOptions, train: TrainOptions, folder: Path) -> Dataset:
@@ -122,15 +125,13 @@ def _load_training(train: TrainOptions, source: str) -> Dataset:
         if is_file:
             return load_dataset(_FORMATS[suffix], data_files=source, split=train.split)
 
-        with _cache_of(source) as cache:
-            return load_dataset(
-                source,
-                train.config,
-                split=train.split,
-                revision=train.revision,
-                cache_dir=cache,
-                keep_in_memory=cache is not None,
-            )
+        return load_dataset(
+            source,
+            train.config,
+            split=train.split,
+            revision=train.revision,
+            cache_dir=_cache_of(source),
+        )
     except Exception as error:  # the library raises whatever its parts raise
         message = (
             f"evaluator.train: cannot load {train.data}, split {train.split!r} (a slice is written "
@@ -169,15 +170,14 @@ def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
         InputError: the data cannot be loaded, or has no such task.
     """
     source = locate(test.data, folder, "evaluator.test.data")
-    with _cache_of(source) as cache:
-        splits = _task_names(source, test, cache)
-        if unknown := [task for task in test.tasks if task not in splits]:
-            there = ", ".join(splits)
-            message = f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {there}"
-            raise InputError(message)
+    cache = _cache_of(source)
+    splits = _task_names(source, test, cache)
+    if unknown := [task for task in test.tasks if task not in splits]:
+        there = ", ".join(splits)
+        message = f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {there}"
+        raise InputError(message)
 
-        tasks = test.tasks or splits
-        return [_load_collection(source, task, test, cache) for task in tasks]
+    return [_load_collection(source, task, test, cache) for task in test.tasks or splits]
 
 
 def _task_names(source: str, test: EvaluationOptions, cache: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Prepares this process: picks its device, quiets the libraries, and watches over memory."""
+"""The device of this process, its memory, and libraries that should keep quiet."""
 
 import gc
 import logging

@@ -1,4 +1,4 @@
-"""Writes a cut model that stock libraries load, and proves it by loading it."""
+"""The export of a cut model that stock libraries load, proved by loading it."""
 
 import json
 import shutil

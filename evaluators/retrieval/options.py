@@ -41,7 +41,7 @@ class EvaluationOptions(StrictRecord):
 
 
 class RetrievalOptions(EvaluatorOptions):
-    """Keys of `[evaluator]` with `name = "retrieval"`; `evaluators.retrieval.Options` builds it."""
+    """Keys of `[evaluator]` with `name = "retrieval"`, which `evaluators.retrieval.Options` is."""
 
     train: TrainOptions | None = None
     """The training data; may be left out when `steps = 0`."""

@@ -1,4 +1,4 @@
-"""Cuts a pretrained encoder to a subset of its layers.
+"""Surgery: a pretrained encoder cut to a subset of its layers.
 
 The cut model is the stock model built from the shortened configuration, with the kept layers'
 weights renamed and loaded strictly. Nothing of the base's module tree is reused, so no module can

@@ -12,10 +12,8 @@ from search.study.file import parse_study_file
 from search.study.history import History
 from search.study.screening import screen_hints
 from search.surrogate import PooledTrials, Surrogate
-from search.surrogate.acquisition import probability_first_is_best
+from search.surrogate.acquisition import RIVALS, probability_first_is_best
 from storage.studies import StudyRecord
-
-_RIVALS = 16  # subsets that may be the best: the rest has next to no chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def find_answer(surrogate: Surrogate, history: Sequence[Observation]) -> Answer 
         return _only_answer(PooledTrials.of(done, surrogate.space))
 
     trials = posterior.trials
-    rivals = posterior.leaders(_RIVALS)
+    rivals = posterior.leaders(RIVALS)
     mean, covariance = posterior.joint([trials.subsets[i] for i in rivals])
     return Answer(
         subset=trials.subsets[rivals[0]],

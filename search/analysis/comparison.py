@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from search.errors import InputError
-from search.space import key
+from search.space import format_subset
 from storage.leaderboard import MeasuredSubset
 
 RESAMPLES = 9999
@@ -85,7 +85,8 @@ def compare_subsets(first: MeasuredSubset, second: MeasuredSubset) -> Comparison
     """
     shared = sorted({*first.tasks} & {*second.tasks})
     if not shared:
-        message = f"{key(first.subset)} and {key(second.subset)} have no task in common"
+        both = " and ".join(format_subset(one.subset) for one in (first, second))
+        message = f"{both} have no task in common"
         raise InputError(message)
 
     # the units are the queries if every task has some, else the tasks

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.space import Subset, key
+from search.space import Subset, format_subset
 from search.study.file import StudyFile
 from storage.leaderboard import Row
 from storage.studies import StudyRecord
@@ -52,7 +52,7 @@ def write_card(
         "## How these layers were found",
         _search(study, file, len(kept), len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
-        _score_table(key(kept), ranking, tasks),
+        _score_table(format_subset(kept), ranking, tasks),
         _PROVENANCE.format(recipe=study.recipe_hash[:16]),
     ]
 
@@ -79,11 +79,11 @@ def _summary(study: StudyRecord, hub_id: str | None, kept: Subset, ranking: Sequ
     """Return the first paragraph: the base, and the layers kept."""
     text = (
         f"`{hub_id or study.base}` cut to {len(kept)} of its {study.layers} layers: "
-        f"**{key(kept)}**. "
+        f"**{format_subset(kept)}**. "
         "The weights are the base's own: layers were removed, nothing was trained or distilled. "
         "Fine-tune it before use."
     )
-    if key(kept) not in {row["subset"] for row in ranking}:
+    if format_subset(kept) not in {row["subset"] for row in ranking}:
         text += " This subset itself was not scored in the study."
     return text
 

@@ -8,12 +8,13 @@ from scipy import stats
 from sqlalchemy import Engine
 
 from search.study.screening import MEASURES
-from storage.screens import FitRecord, mean_by_subset, read_screened, replace_fits
+from storage.leaderboard import mean_by_subset
+from storage.screens import FitRecord, read_screened, replace_fits
 
 TOP = 10
 """Number of the best subsets that the recall is about; half of the subsets where that is fewer."""
 
-LEAST = 5
+LEAST_SUBSETS = 5
 """Subsets with trials below which a correlation says nothing: of four, any order is likely."""
 
 # Resamples of the bootstrap: 2,000 for small studies, as is customary for 95 % intervals; fewer for
@@ -22,7 +23,7 @@ _RESAMPLES, _FEWEST_RESAMPLES = 2000, 200
 _MOST_RANKED = 400_000
 _BATCH = 50  # resamples held in memory at once
 
-Values = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 def measure_fits(engine: Engine, study_id: int, depths: Sequence[int]) -> list[FitRecord]:
@@ -32,7 +33,7 @@ def measure_fits(engine: Engine, study_id: int, depths: Sequence[int]) -> list[F
         means = mean_by_subset(engine, study_id, depth)
         for weights, screened in read_screened(engine, study_id, depth).items():
             tried = [one for one in screened if one.subset in means]
-            if len(tried) < LEAST:
+            if len(tried) < LEAST_SUBSETS:
                 continue
 
             trials = np.array([means[one.subset] for one in tried])
@@ -50,7 +51,7 @@ def store_fits(engine: Engine, study_id: int, depths: Sequence[int]) -> list[Fit
 
 
 def measure_fit(
-    depth: int, weights: str, measure: str, predicted: Values, trials: Values
+    depth: int, weights: str, measure: str, predicted: Floats, trials: Floats
 ) -> FitRecord:
     """Return rank correlation and recall of one measure, with bootstrap intervals.
 
@@ -73,14 +74,14 @@ def measure_fit(
     )
 
 
-def spearman_correlation(predicted: Values, trials: Values) -> float:
+def spearman_correlation(predicted: Floats, trials: Floats) -> float:
     """Return Spearman's rank correlation; 0 where one side does not vary."""
     if np.ptp(predicted) == 0 or np.ptp(trials) == 0:
         return 0.0
     return float(stats.spearmanr(predicted, trials).statistic)
 
 
-def recall_of_best(predicted: Values, trials: Values) -> float:
+def recall_of_best(predicted: Floats, trials: Floats) -> float:
     """Return the share of the best by trial that are among as many best by prediction."""
     top = min(TOP, len(trials) // 2)
     best, likely = (
@@ -90,7 +91,7 @@ def recall_of_best(predicted: Values, trials: Values) -> float:
 
 
 def _interval(
-    statistic: Callable[[Values, Values], float], predicted: Values, trials: Values
+    statistic: Callable[[Floats, Floats], float], predicted: Floats, trials: Floats
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of the bootstrap, which resamples subsets."""
     found = stats.bootstrap(

@@ -33,13 +33,13 @@ _COMMANDS = {
     "studies": "show",
     "leaderboard": "show",
     "trials": "show",
-    "space": "show",
+    "space": "spaces",
     "compare": "analyse",
     "export": "models",
     "init": "manage",
     "replicate": "manage",
     "release": "manage",
-    "delete": "manage",
+    "delete": "removal",
 }
 """The module of each command in `search.cli.commands`, in the order of `--help`."""
 

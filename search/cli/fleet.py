@@ -54,7 +54,7 @@ class Fleet:
 
         with signals.passed_on(interrupt_all):
             try:
-                for number in range(self.workers):  # a signal must find the ones there are
+                for number in range(self.workers):  # one by one: a signal finds those that run
                     processes += [self._start(number, study, depths or ())]
                 codes = _wait(processes)
             except BaseException:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from search.errors import InputError
 
-_PIPE_WIDTH = 240  # columns of a pipe, which has no width: no table of ours is wider
+_PIPE_WIDTH = 240  # columns of a pipe, which has none of its own: enough for all but huge tables
 _PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 
 

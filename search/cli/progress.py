@@ -1,4 +1,7 @@
-"""The progress of a command: bars on a terminal, a line per trial elsewhere."""
+"""The progress of a command: bars on a terminal, a line per trial elsewhere.
+
+Also the two moments around it: loading the evaluator, and being interrupted.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,10 +36,23 @@ _STAGES = {
 }
 
 
-def load_evaluator(file: StudyFile, folder: Path, device: str | None) -> evaluators.Evaluator:
-    """Load base and data of a study, and say so meanwhile."""
-    with errors.status(f"loading the base and data of {escape(file.study.name)}"):
-        return build_evaluator(file, folder, device)
+def load_evaluator(
+    file: StudyFile, folder: Path, device: str | None, *, base_only: bool = False
+) -> evaluators.Evaluator:
+    """Load the base of a study, and its data, and say so meanwhile.
+
+    Args:
+        file: the study file.
+        folder: folder that its relative paths start from.
+        device: torch device; None takes the best there is.
+        base_only: load no data: enough to export.
+
+    Raises:
+        evaluators.InputError: base or data are missing or do not fit.
+    """
+    loaded = "base" if base_only else "base and data"
+    with errors.status(f"loading the {loaded} of {file.study.name}"):
+        return build_evaluator(file, folder, device, base_only=base_only)
 
 
 @contextmanager

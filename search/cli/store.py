@@ -52,7 +52,7 @@ def opened(url: str) -> Iterator[Engine]:
         yield engine
 
 
-def require_depth(study: StudyRecord, depth: int | None) -> None:
+def require_stored_depth(study: StudyRecord, depth: int | None) -> None:
     """Refuse a depth that the study has not.
 
     Raises:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.cli.output import console, say
-from search.space import key
+from search.space import format_subset
 from storage.leaderboard import DepthStatus, Row
 from storage.screens import FitRecord, ScreenedSubset
 
@@ -216,7 +216,7 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
     cells = [
         [
             answer.depth,
-            key(answer.subset),
+            format_subset(answer.subset),
             format_score(answer.mean),
             format_score(answer.deviation),
             f"{answer.probability:.2f}",
@@ -238,7 +238,8 @@ def print_screened(study: str, weights: str, rows: Sequence[ScreenedSubset], top
             f"best {len(best)} of {len(here)} scored"
         )
         cells = [
-            [key(row.subset), format_score(row.ndcg), format_score(row.agreement)] for row in best
+            [format_subset(row.subset), format_score(row.ndcg), format_score(row.agreement)]
+            for row in best
         ]
         print_table(title, ("subset", "NDCG@10", "agreement"), cells)
 

@@ -16,9 +16,11 @@ from search.space import LayerSpace, Subset
 from search.surrogate import Hint, Posterior, Surrogate
 from search.surrogate.acquisition import expected_improvement
 from search.surrogate.kernel import Inputs
-from search.surrogate.regression import Vector
+from search.surrogate.regression import Floats
 
-_LEAST = 4  # scored subsets before the process is asked: fewer say nothing of its seven components
+_LEAST_SCORED = (
+    4  # scored subsets before the process is asked: fewer say nothing of its seven components
+)
 
 # The startup, chosen with benchmarks/regret.py: subsets far from all tried ones, of which every
 # third follows the hints where there are any. The two others show how much a hint says, and once
@@ -33,7 +35,7 @@ _POOL = 2000
 _CLIMBERS = 8
 _ROUNDS = 6
 
-_FANTASIES = 16  # fantasized outcomes of the pending trials; a heuristic, even
+_FANTASIES = 16  # fantasized outcomes of the pending trials; a heuristic, an even number
 
 
 class GPSampler(SubsetSampler):
@@ -68,7 +70,7 @@ class GPSampler(SubsetSampler):
             raise InputError(message)
 
         # in a small space the startup would be most of the search
-        self.startup = min(startup, max(_LEAST, space.count // 4))
+        self.startup = min(startup, max(_LEAST_SCORED, space.count // 4))
         self.transfer = transfer
         self.surrogate = Surrogate(space, hints, transfer=transfer)
 
@@ -76,21 +78,22 @@ class GPSampler(SubsetSampler):
         """Return the untried subset with the largest expected improvement."""
         fallback = draw_untried(self.space, history, rng)
         tried = {trial.subset for trial in history if trial.subset in self.space}
-        has_hints = bool(self.surrogate.hints or self.surrogate.other_tasks(history))
+        has_guidance = bool(self.surrogate.hints or self.surrogate.other_tasks(history))
 
-        # the startup may end sooner with hints that are borne out; a screen's come on top of it
-        shortest = math.ceil(_SHORTER_WITH_HINTS * self.startup) if has_hints else self.startup
+        # the startup may end sooner where hints or other depths are borne out; those of a screen
+        # come on top of it
+        shortest = math.ceil(_SHORTER_WITH_HINTS * self.startup) if has_guidance else self.startup
         longest = self.startup
         if self.surrogate.hints:
             longest = self.startup * _HINTED_EVERY // (_HINTED_EVERY - 1)
 
         posterior = self.surrogate.fit(history) if len(tried) >= shortest else None
-        if posterior is not None and len(posterior.trials) >= _LEAST:
-            if posterior.trusts_hints or len(tried) >= longest:
+        if posterior is not None and len(posterior.trials) >= _LEAST_SCORED:
+            if posterior.trusts_guidance or len(tried) >= longest:
                 return self._most_promising(posterior, history, tried, rng)
             return self._farthest(history, tried, rng)
 
-        if has_hints and len(tried) % _HINTED_EVERY == 0:
+        if has_guidance and len(tried) % _HINTED_EVERY == 0:
             return self._most_favoured(history, tried, rng)
         return self._farthest(history, tried, rng) if tried else fallback
 
@@ -100,9 +103,9 @@ class GPSampler(SubsetSampler):
         """Return the untried subset that hints and other depths favour most."""
         posterior = self.surrogate.fit(history, trust=True)
 
-        def favour(inputs: Inputs) -> Vector:
+        def favour(inputs: Inputs) -> Floats:
             total = inputs.hints.sum(axis=1).astype(np.float64)
-            if posterior is not None and posterior.trusts_hints:
+            if posterior is not None and posterior.trusts_guidance:
                 mean, _ = posterior.predict(inputs)
                 total += (mean - mean.mean()) / max(float(mean.std()), 1e-9)
             return np.asarray(total)
@@ -135,7 +138,7 @@ class GPSampler(SubsetSampler):
         draws = _fantasy_draws(len(posterior.trials.pending))
         targets = posterior.fantasize(posterior.inputs, draws)[0].max(axis=1)
 
-        def gain(inputs: Inputs) -> Vector:
+        def gain(inputs: Inputs) -> Floats:
             means, deviation = posterior.fantasize(inputs, draws)
             gains = expected_improvement(means, deviation, targets[:, None])
             return np.asarray(gains.mean(axis=0))
@@ -150,14 +153,14 @@ class GPSampler(SubsetSampler):
             sorted(pool - tried), tried, lambda subsets: gain(self.surrogate.inputs(subsets))
         )
 
-    def _best_of_all(self, value: Callable[[Inputs], Vector], tried: set[Subset]) -> Subset:
+    def _best_of_all(self, value: Callable[[Inputs], Floats], tried: set[Subset]) -> Subset:
         """Return the untried member of the whole space with the largest value."""
         values = value(self.surrogate.everything)
         values[[self.space.rank(subset) for subset in tried]] = -np.inf
         return self.space.unrank(int(values.argmax()))
 
     def _climb(
-        self, pool: list[Subset], tried: set[Subset], gain: Callable[[Sequence[Subset]], Vector]
+        self, pool: list[Subset], tried: set[Subset], gain: Callable[[Sequence[Subset]], Floats]
     ) -> Subset:
         """Swap layers of the most promising subsets of `pool` until no swap gains."""
         known = dict(zip(pool, gain(pool).tolist(), strict=True))
@@ -174,7 +177,7 @@ class GPSampler(SubsetSampler):
         return min(known, key=lambda subset: (-known[subset], subset))
 
 
-def _fantasy_draws(pending: int) -> Vector:
+def _fantasy_draws(pending: int) -> Floats:
     """Return standard normal numbers, (outcomes, pending), the same ones every time.
 
     Half of them are the other half with the sign changed, so that their mean is exactly 0.

@@ -5,6 +5,6 @@ print(space.count, space.sample(random.Random(0)))
 """
 
 from search.space.layer_space import LayerSpace, parameter_name
-from search.space.subset import Subset, key, parse
+from search.space.subset import Subset, format_subset, parse_subset
 
-__all__ = ["LayerSpace", "Subset", "key", "parameter_name", "parse"]
+__all__ = ["LayerSpace", "Subset", "format_subset", "parameter_name", "parse_subset"]

@@ -1,8 +1,9 @@
 """Subsets of layers and their canonical key, `0_1_2_18`.
 
-The key is how the store writes a subset, so its format is defined there, once.
+The key is how the store writes a subset, so its format is defined there, once: `parse_subset`
+raises the `InputError` of the store.
 """
 
-from storage.subset_key import Subset, key, parse
+from storage.subset_key import Subset, format_subset, parse_subset
 
-__all__ = ["Subset", "key", "parse"]
+__all__ = ["Subset", "format_subset", "parse_subset"]

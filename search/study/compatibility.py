@@ -8,7 +8,7 @@ import evaluators
 from search.errors import InputError
 from search.study.file import StudyFile, parse_study_file
 from storage.errors import InputError as StoreInputError
-from storage.setup import is_ready
+from storage.setup import is_ready, require_creatable
 from storage.studies import StudyRecord, find_study
 
 
@@ -20,8 +20,11 @@ def require_unchanged(engine: Engine, file: StudyFile) -> None:
 
     Raises:
         InputError: the store has a study of this name that began with another file.
+        storage.errors.InputError: there is no folder to keep a store in.
+        storage.errors.StorageError: a newer release made the store.
         sqlalchemy.exc.DBAPIError: the database does not answer.
     """
+    require_creatable(engine)
     if not is_ready(engine):
         return
     try:

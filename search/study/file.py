@@ -21,7 +21,7 @@ from pydantic import (
 import evaluators
 from search import plugins, samplers
 from search.errors import InputError
-from search.space import parse
+from search.space import parse_subset
 from search.space.families import FAMILIES
 from search.study.validation import validate
 from storage.errors import InputError as StoreInputError
@@ -30,7 +30,7 @@ Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_NO_KEYS = ("space", "seed", "hints")  # arguments of a sampler that the study fills in itself
+_FILLED_IN = ("space", "seed", "hints")  # arguments of a sampler that the study fills in itself
 
 
 def _check_name(name: str) -> str:
@@ -181,7 +181,7 @@ def _check_study(study: StudyOptions) -> None:
         if entry in FAMILIES:
             continue
         try:
-            depth = len(parse(entry))
+            depth = len(parse_subset(entry))
         except StoreInputError as error:
             message = f"study.first: {error}, or a family: {', '.join(FAMILIES)}"
             raise InputError(message) from error
@@ -193,7 +193,8 @@ def _check_study(study: StudyOptions) -> None:
 def sampler_options(name: str) -> type[evaluators.StrictRecord]:
     """Return the record of the keys that a sampler takes under `[sampler]`.
 
-    They are the annotated arguments of its class, the ones that every sampler gets left out.
+    They are the annotated arguments of its class. Not among them are `space`, `seed` and `hints`,
+    which the study fills in.
 
     Raises:
         InputError: there is no such sampler; the message lists the choices.
@@ -202,7 +203,7 @@ def sampler_options(name: str) -> type[evaluators.StrictRecord]:
     fields = {
         argument: (parameter.annotation, parameter.default)
         for argument, parameter in arguments
-        if argument not in _NO_KEYS
+        if argument not in _FILLED_IN
     }
     # pydantic's overloads cannot see that the mapping holds only field definitions
     record: type[evaluators.StrictRecord] = create_model(  # type: ignore[call-overload]

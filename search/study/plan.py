@@ -11,7 +11,7 @@ from typing import Literal
 import evaluators
 from search.errors import InputError
 from search.samplers import SubsetSampler, load
-from search.space import LayerSpace, Subset, parse
+from search.space import LayerSpace, Subset, parse_subset
 from search.space.families import FAMILIES, build_family
 from search.study.file import StudyFile, evaluator_options
 from search.surrogate import Hint, Surrogate
@@ -143,7 +143,7 @@ def _first_subsets(file: StudyFile, space: LayerSpace) -> list[Subset]:
     for entry in file.study.first:
         if entry in FAMILIES:
             wanted |= dict.fromkeys(build_family(entry, space))
-        elif len(subset := parse(entry)) == space.depth:
+        elif len(subset := parse_subset(entry)) == space.depth:
             if subset[-1] >= space.layers:
                 message = f"study.first: {entry}, but the base has only {space.layers} layers"
                 raise InputError(message)

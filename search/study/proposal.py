@@ -1,16 +1,19 @@
 """The trial to begin next at one depth: a baseline, a repeat, or the sampler's proposal."""
 
 import math
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from itertools import count
+from collections.abc import Sequence
 
 from search.errors import SpaceExhaustedError
 from search.observation import Observation
 from search.space import Subset
 from search.study.plan import DepthPlan
+from search.study.seeds import free_seeds
 from search.surrogate import Surrogate
-from search.surrogate.acquisition import knowledge_gradient, probability_first_is_best
+from search.surrogate.acquisition import (
+    RIVALS,
+    knowledge_gradient,
+    probability_first_is_best,
+)
 from storage.queue import NewTrial
 from storage.states import Origin
 
@@ -35,8 +38,6 @@ PREFERENCE = 3.0
 
 Chosen with `benchmarks/regret.py --part replicates`, where 1 leaves twice the regret at depth 4.
 """
-
-_RIVALS = 16  # subsets that may be repeated: the rest has next to no chance of being the best
 
 
 def propose_trial(
@@ -75,11 +76,6 @@ def propose_trial(
     if is_repeat:
         return NewTrial(subset, next(free_seeds(seeds[subset], plan.seed)), Origin.REPEAT)
     return NewTrial(subset, plan.seed, Origin.SAMPLER, plan.sampler_name)
-
-
-def free_seeds(used: AbstractSet[int], first: int) -> Iterator[int]:
-    """Yield the seeds from `first` on that are not in `used`, ascending, endlessly."""
-    return (seed for seed in count(first) if seed not in used)
 
 
 def _new_or_repeat(
@@ -123,7 +119,7 @@ def best_repeat(
     if posterior.trials.is_exact:
         return None
 
-    rivals = [posterior.trials.subsets[i] for i in posterior.leaders(_RIVALS)]
+    rivals = [posterior.trials.subsets[i] for i in posterior.leaders(RIVALS)]
     mean, covariance = posterior.joint([*rivals, *([instead] if instead else [])])
     if instead is None and probability_first_is_best(mean, covariance) >= CLEAR:
         return None

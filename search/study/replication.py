@@ -5,8 +5,8 @@ from itertools import islice
 
 from sqlalchemy import Engine
 
-from search.space import parse
-from search.study.proposal import free_seeds
+from search.space import parse_subset
+from search.study.seeds import free_seeds
 from storage.leaderboard import rank_subsets
 from storage.queue import NewTrial, enqueue
 from storage.states import Origin
@@ -36,7 +36,7 @@ def replicate_depth(
     if len(tied) == 1:
         return Replication(0, f"{tied[0]['subset']} leads alone: more seeds decide nothing")
 
-    chosen = [parse(row["subset"]) for row in tied[:top]]
+    chosen = [parse_subset(row["subset"]) for row in tied[:top]]
     used = seeds_by_subset(engine, study.id, chosen)
     first = int(study.file["study"]["seed"])
     added = enqueue(

@@ -6,7 +6,8 @@ the same posterior on any machine.
 
 Notation, after Rasmussen and Williams (2006), used in all modules of this package
     x           a subset; X the n scored subsets
-    t           the task of x: its depth. The target is the depth in question, the last task
+    t           the task of x: its depth, and not a test collection, which is a task elsewhere.
+                The target is the depth in question, the last task
     y_i         mean score of the i-th subset of X over its m_i trials, each task with mean 0 and
                 variance 1
     c           a component of the kernel: one sense in which two subsets are alike

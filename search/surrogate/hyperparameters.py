@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from search.surrogate.features import Array
-from search.surrogate.regression import JITTER, Vector, cholesky
+from search.surrogate.regression import JITTER, Floats, cholesky
 
 LEVEL = 4.0
 """Variance l of the unknown mean level of each task, in units of the variance of its scores: wide,
@@ -89,15 +89,15 @@ class Hyperparameters:
         scales: (tasks,), s_t; the target comes last and has 1.
     """
 
-    variances: Vector
+    variances: Floats
     noise: float
     objective: float
-    correlations: Vector
-    scales: Vector
+    correlations: Floats
+    scales: Floats
 
-    def weights(self, a: int, b: int) -> Vector:
+    def weights(self, a: int, b: int) -> Floats:
         """Return a_c^2 s_a s_b rho_c(a, b), (components,), for the tasks number `a` and `b`."""
-        scaled: Vector = self.variances * float(self.scales[a] * self.scales[b])
+        scaled: Floats = self.variances * float(self.scales[a] * self.scales[b])
         if a != b:
             scaled *= self.correlations[a] * self.correlations[b]
         return scaled
@@ -117,13 +117,13 @@ class TrainingData:
     """
 
     components: Sequence[Array]
-    scores: Vector
-    counts: Vector
+    scores: Floats
+    counts: Floats
     squares: float
     sizes: tuple[int, ...]
 
     @cached_property
-    def stack(self) -> Vector:
+    def stack(self) -> Floats:
         """The components as one array, (components, n, n)."""
         return np.stack(self.components).astype(np.float64)
 
@@ -142,7 +142,7 @@ class TrainingData:
         """Which subsets are of each task but the target, (n,) each."""
         return [self.task == number for number in range(len(self.sizes) - 1)]
 
-    def scaled_stack(self, scales: Vector, correlations: Vector) -> Vector:
+    def scaled_stack(self, scales: Floats, correlations: Floats) -> Floats:
         """Return s_t s_t' rho_c(t, t') k_c, (components, n, n)."""
         if not self.other_tasks:
             return self.stack
@@ -150,7 +150,7 @@ class TrainingData:
         shared = correlations.T[:, self.task]
         scale = scales[self.task]
         rho = np.where(self.is_same_task, 1.0, shared[:, :, None] * shared[:, None])
-        scaled: Vector = self.stack * (rho * np.multiply.outer(scale, scale))
+        scaled: Floats = self.stack * (rho * np.multiply.outer(scale, scale))
         return scaled
 
 
@@ -164,42 +164,42 @@ def fit_hyperparameters(
         prior: beliefs before the first of them.
         correlated: whether tasks may have anything in common.
     """
-    parts, others = len(data.stack), len(data.other_tasks)
+    components, others = len(data.stack), len(data.other_tasks)
     first = _FIRST_CORRELATION if correlated else 0.0
-    start = np.array([*prior.means, prior.noise, *[0.0] * others, *[first] * (others * parts)])
+    start = np.array([*prior.means, prior.noise, *[0.0] * others, *[first] * (others * components)])
     bounds = [
-        *[_AMPLITUDE_BOUNDS] * parts,
+        *[_AMPLITUDE_BOUNDS] * components,
         _NOISE_BOUNDS,
         *[_SCALE_BOUNDS] * others,
-        *[_CORRELATION_BOUNDS if correlated else (0.0, 0.0)] * (others * parts),
+        *[_CORRELATION_BOUNDS if correlated else (0.0, 0.0)] * (others * components),
     ]
 
     found = optimize.minimize(
-        lambda at: _objective(_unpack(at, parts, others), data, prior),
+        lambda at: _objective(_unpack(at, components, others), data, prior),
         start,
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
         options={"maxiter": _STEPS},
     )
-    return replace(_unpack(found.x, parts, others), objective=float(found.fun))
+    return replace(_unpack(found.x, components, others), objective=float(found.fun))
 
 
-def _unpack(at: Vector, parts: int, others: int) -> Hyperparameters:
+def _unpack(at: Floats, components: int, others: int) -> Hyperparameters:
     """Return the hyperparameters that a point of the optimiser stands for."""
     log_amplitudes, log_noise, log_scales, correlations = np.split(
-        at, [parts, parts + 1, parts + 1 + others]
+        at, [components, components + 1, components + 1 + others]
     )
     return Hyperparameters(
         variances=np.exp(2 * log_amplitudes),
         noise=math.exp(2 * log_noise[0]),
         objective=math.nan,
-        correlations=np.append(correlations, np.ones(parts)).reshape(-1, parts),
+        correlations=np.append(correlations, np.ones(components)).reshape(-1, components),
         scales=np.append(np.exp(log_scales), 1.0),
     )
 
 
-def _objective(at: Hyperparameters, data: TrainingData, prior: Prior) -> tuple[float, Vector]:
+def _objective(at: Hyperparameters, data: TrainingData, prior: Prior) -> tuple[float, Floats]:
     """Return J and its gradient, in the order of the optimiser's point."""
     y, noise = data.scores, at.noise
     repeats = float(data.counts.sum()) - len(y)

@@ -12,10 +12,10 @@ from search.space import LayerSpace, Subset
 from search.surrogate.features import Array, Encoder
 from search.surrogate.kernel import COMPONENTS, Inputs, Kernel
 from search.surrogate.multitask import JointScores, OtherTask, find_other_tasks, fit_jointly
-from search.surrogate.regression import Regression, Vector
+from search.surrogate.regression import Floats, Regression
 from search.surrogate.trials import PooledTrials
 
-Hint = Callable[[Sequence[Subset]], Vector]
+Hint = Callable[[Sequence[Subset]], Floats]
 """A guess at the scores of subsets, with mean 0 and variance 1; NaN where it has none."""
 
 # Spaces that are kept in memory whole, and scored in a second: the number of their members, and of
@@ -23,9 +23,10 @@ Hint = Callable[[Sequence[Subset]], Vector]
 _MOST_MEMBERS = 60_000
 _MOST_CELLS = 20_000_000
 
-_MOST_CONDITIONED = 800  # subsets of a posterior: a fit grows as their cube, and takes 2 s there
+# Subsets of a posterior: a fit grows as their cube, and a proposal takes some 2 s there.
+_MOST_CONDITIONED = 800
 _CERTAIN = 1e-10  # least variance: of a score that is known, up to rounding
-_CHUNK = 8192  # subsets predicted at once, which bounds memory to some 50 MB
+_CHUNK = 8192  # subsets predicted at once, which bounds memory to some 250 MB
 
 
 class Surrogate:
@@ -110,16 +111,15 @@ class Posterior:
     Attributes:
         trials: the trials that it is conditioned on.
         surrogate: the surrogate that it comes from.
-        scores: their scores in units of their own, with those of other tasks.
-        inputs: the scored subsets, then the pending ones, encoded.
+        data: their scores in units of their own, and the scores of other tasks; the last of its
+            parts holds the scored subsets of the target, then the pending ones.
         kernel: the kernel with its learned hyperparameters.
         regression: the process conditioned on them.
     """
 
     trials: PooledTrials
     surrogate: Surrogate
-    scores: JointScores
-    inputs: Inputs
+    data: JointScores
     kernel: Kernel
     regression: Regression
 
@@ -135,29 +135,33 @@ class Posterior:
         """Learn the hyperparameters and condition on the trials."""
         inputs = surrogate.inputs([*trials.subsets, *trials.pending])
         scored = inputs.take(np.arange(len(trials)))
-        scores, hyperparameters = fit_jointly(scored, trials, others, trust=trust)
+        data, hyperparameters = fit_jointly(scored, trials, others, trust=trust)
 
         # the pending subsets come after the scored ones of the target, each as a trial of its own
         kernel = Kernel(hyperparameters)
-        scores = replace(scores, parts=(*scores.parts[:-1], inputs))
-        covariance = kernel.matrix(scores.parts, scores.parts)
-        noise = hyperparameters.noise / np.append(scores.counts, np.ones(len(trials.pending)))
-        regression = Regression.on(covariance, scores.scores, noise)
-        return cls(trials, surrogate, scores, inputs, kernel, regression)
+        data = replace(data, parts=(*data.parts[:-1], inputs))
+        covariance = kernel.matrix(data.parts, data.parts)
+        noise = hyperparameters.noise / np.append(data.counts, np.ones(len(trials.pending)))
+        regression = Regression.on(covariance, data.scores, noise)
+        return cls(trials, surrogate, data, kernel, regression)
+
+    @property
+    def inputs(self) -> Inputs:
+        """The scored subsets of the target, then the pending ones, encoded."""
+        return self.data.parts[-1]
 
     @property
     def noise(self) -> float:
         """Standard deviation sigma of a score between seeds, in units of the score."""
-        return math.sqrt(self.kernel.hyperparameters.noise) * self.scores.unit
+        return math.sqrt(self.kernel.hyperparameters.noise) * self.data.unit
 
     @property
-    def trusts_hints(self) -> bool:
+    def trusts_guidance(self) -> bool:
         """Whether the scores bear out a hint or another task."""
-        explained = self.explained_deviations().items()
-        by_hint = any(value > 0 and name not in COMPONENTS for name, value in explained)
-        return by_hint or len(self.scores.parts) > 1
+        of_hints = self.kernel.hyperparameters.variances[len(COMPONENTS) :]
+        return bool(of_hints.any()) or len(self.data.parts) > 1
 
-    def predict(self, inputs: Inputs) -> tuple[Vector, Vector]:
+    def predict(self, inputs: Inputs) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of the true scores of encoded subsets, (k,) each.
 
         Pending trials count as if they had scored their expectation, so that little is left to
@@ -166,7 +170,7 @@ class Posterior:
         mean, deviation = self.fantasize(inputs, np.zeros((1, len(self.trials.pending))))
         return mean[0], deviation
 
-    def fantasize(self, inputs: Inputs, draws: Vector) -> tuple[Vector, Vector]:
+    def fantasize(self, inputs: Inputs, draws: Floats) -> tuple[Floats, Floats]:
         """Return the predictions after each of several fantasized outcomes of the pending trials.
 
         Conditioning on an outcome moves the means and not the deviations (Ginsbourger, Le Riche and
@@ -193,9 +197,9 @@ class Posterior:
 
         mean = np.concatenate(means, axis=1).astype(np.float64)
         deviation = np.concatenate(deviations).astype(np.float64)
-        return self._in_units_of_score(mean), deviation * self.scores.unit
+        return self._in_units_of_score(mean), deviation * self.data.unit
 
-    def joint(self, subsets: Sequence[Subset]) -> tuple[Vector, NDArray[np.float64]]:
+    def joint(self, subsets: Sequence[Subset]) -> tuple[Floats, NDArray[np.float64]]:
         """Return mean (k,) and covariance (k, k) of the true scores of `subsets`."""
         inputs = self.surrogate.inputs(subsets)
         covariance = self._covariance(inputs)
@@ -205,9 +209,9 @@ class Posterior:
         rest = self.kernel(inputs, inputs).astype(np.float64) - explained.T @ explained
         diagonal = np.diag_indices(len(rest))
         rest[diagonal] = np.maximum(rest[diagonal], _CERTAIN)
-        return self._in_units_of_score(mean), (rest + rest.T) / 2 * self.scores.unit**2
+        return self._in_units_of_score(mean), (rest + rest.T) / 2 * self.data.unit**2
 
-    def at_scored(self) -> tuple[Vector, Vector]:
+    def at_scored(self) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of the true scores of `trials.subsets`."""
         return self.predict(self.inputs.take(np.arange(len(self.trials))))
 
@@ -219,14 +223,14 @@ class Posterior:
     def explained_deviations(self) -> dict[str, float]:
         """Return the standard deviation of the scores that each component explains, by name."""
         names = [*COMPONENTS, *(f"hint {i}" for i in range(1, len(self.surrogate.hints) + 1))]
-        roots = np.sqrt(self.kernel.hyperparameters.variances) * self.scores.unit
+        roots = np.sqrt(self.kernel.hyperparameters.variances) * self.data.unit
         return dict(zip(names, roots.tolist(), strict=True))
 
     def _covariance(self, inputs: Inputs) -> Array:
         """Return the covariance (k, m) of encoded subsets with all subsets conditioned on."""
-        return self.kernel.matrix([inputs], self.scores.parts)
+        return self.kernel.matrix([inputs], self.data.parts)
 
-    def _in_units_of_score(self, mean: Vector) -> Vector:
+    def _in_units_of_score(self, mean: Floats) -> Floats:
         """Return means in units of the score."""
-        scaled: Vector = mean * self.scores.unit + self.scores.centre
+        scaled: Floats = mean * self.data.unit + self.data.centre
         return scaled

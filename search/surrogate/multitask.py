@@ -20,16 +20,17 @@ from search.surrogate.hyperparameters import (
     fit_hyperparameters,
 )
 from search.surrogate.kernel import COMPONENTS, Inputs, joint_components
-from search.surrogate.regression import Vector
+from search.surrogate.regression import Floats
 from search.surrogate.trials import FLAT, PooledTrials
 
-LEAST = 8
+LEAST_OF_OTHER_DEPTH = 8
 """Scored subsets that another depth must have to be learned from: fewer do not say how its seven
 components compare with those of the target.
 """
 
-# Subsets of all other depths that are learned from: together they may at most double a fit, which
-# grows as the cube of its subsets; a target with many trials of its own needs fewer.
+# Subsets of all other depths that are learned from, which bound the time of a fit: it grows as the
+# cube of its subsets, and 60 of the target with 200 others take a second. A target with many trials
+# of its own needs fewer.
 _FEWEST_OF_OTHERS, _MOST_OF_OTHERS = 60, 200
 
 # Prior amplitudes of the components and of a hint, in deviations of the scores: which layers are
@@ -37,8 +38,8 @@ _FEWEST_OF_OTHERS, _MOST_OF_OTHERS = 60, 200
 _AMPLITUDES = tuple(math.log(scale) for scale in (0.5, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3))
 _HINT_AMPLITUDE = math.log(0.4)
 
-# Evidence that a hint must bring, in units of J: a factor e^2 in posterior density, the customary
-# threshold of "positive" evidence (Kass and Raftery 1995).
+# By how much J must fall for a hint to count: a factor e^2 in posterior density. A heuristic,
+# stricter than the factor 3 from which Kass and Raftery (1995) call evidence positive.
 _EVIDENCE_FOR_HINT = 2.0
 
 # Ways in which another depth may resemble the target that matter: layers, neighbours, pairs, shape.
@@ -82,11 +83,11 @@ def find_other_tasks(history: Iterable[Observation], space: LayerSpace) -> list[
     for depth, trials in sorted(by_depth.items()):
         there = space.unconstrained(depth)
         scored = PooledTrials.of(trials, there)
-        if len(scored) >= LEAST and np.ptp(scored.means) > FLAT:
+        if len(scored) >= LEAST_OF_OTHER_DEPTH and np.ptp(scored.means) > FLAT:
             found.append(OtherTask(_encoder(there), scored))
 
     most = max(_FEWEST_OF_OTHERS, _MOST_OF_OTHERS - own)
-    each = max(LEAST, most // max(1, len(found)))
+    each = max(LEAST_OF_OTHER_DEPTH, most // max(1, len(found)))
     return [replace(one, trials=one.trials.best(each)) for one in found]
 
 
@@ -112,8 +113,8 @@ class JointScores:
 
     parts: tuple[Inputs, ...]
     sizes: tuple[int, ...]
-    scores: Vector
-    counts: Vector
+    scores: Floats
+    counts: Floats
     squares: float
     centre: float
     unit: float

@@ -8,7 +8,8 @@ from scipy import linalg
 
 from search.surrogate.features import Array
 
-Vector = NDArray[np.float64]
+Floats = NDArray[np.float64]
+"""An array of any shape in double precision."""
 
 JITTER = 1e-6
 """Added to the diagonal of every covariance, which keeps it positive in floating point: some eight
@@ -31,7 +32,7 @@ class Regression:
     lower: Array
 
     @classmethod
-    def on(cls, covariance: Array, scores: Vector, noise: Vector) -> "Regression":
+    def on(cls, covariance: Array, scores: Floats, noise: Floats) -> "Regression":
         """Condition on the scores of the first subsets; the subsets after them are pending.
 
         Args:
@@ -48,23 +49,23 @@ class Regression:
         return cls(alpha.astype(np.float32), lower.astype(np.float32))
 
     def mean(self, covariance: Array) -> Array:
-        """Return the mean k(x, X) alpha of k more subsets, (k,).
+        """Return the mean k(x, X) alpha of q more subsets, (q,).
 
         A pending score is taken to be its own expectation, which leaves every mean as it is.
 
         Args:
-            covariance: (k, m), of these subsets with all subsets conditioned on.
+            covariance: (q, m), of these subsets with all subsets conditioned on.
         """
         return covariance[:, : len(self.alpha)] @ self.alpha
 
     def explained(self, covariance: Array) -> Array:
-        """Return L^-1 k(X, x) of k more subsets, (m, k).
+        """Return L^-1 k(X, x) of q more subsets, (m, q).
 
         The sum of squares of a column is the variance that the scores take away, pending ones
         included: var(x) = k(x, x) - |L^-1 k(X, x)|^2.
 
         Args:
-            covariance: (k, m), of these subsets with all subsets conditioned on.
+            covariance: (q, m), of these subsets with all subsets conditioned on.
         """
         solved: Array = linalg.solve_triangular(
             self.lower, covariance.T, lower=True, check_finite=False
@@ -72,7 +73,7 @@ class Regression:
         return solved
 
 
-def cholesky(covariance: Vector) -> Vector:
+def cholesky(covariance: Floats) -> Floats:
     """Return the lower Cholesky factor of a covariance with as much jitter as it takes.
 
     Components are computed in single precision. Where scores have next to no noise, and many seeds
@@ -86,7 +87,7 @@ def cholesky(covariance: Vector) -> Vector:
         total = covariance.copy()
         total[np.diag_indices(len(total))] += jitter
         try:
-            lower: Vector = linalg.cholesky(total, lower=True, check_finite=False)
+            lower: Floats = linalg.cholesky(total, lower=True, check_finite=False)
         except linalg.LinAlgError:
             jitter *= 10
             if jitter > _MOST_JITTER:

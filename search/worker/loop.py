@@ -1,4 +1,4 @@
-"""The way of one trial: claim, evaluate, record, mirror."""
+"""The loop of a worker, and the way of each trial: claim, evaluate, record, mirror."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from typing import Protocol
 import evaluators
 from search.errors import SearchError, SpaceExhaustedError, describe_error
 from search.signals import signals
-from search.space import Subset, key
+from search.space import Subset, format_subset
 from search.study.plan import DepthPlan
 from search.study.proposal import propose_trial
 from search.worker.session import Session
@@ -75,8 +75,13 @@ def run_trial(session: Session, claim: Claim, report: Reporter) -> Result:
             report.started(claim)
             with session.queue.lease(claim):
                 result = _evaluate(session, claim, report)
-        except BaseException as error:
-            _give_back(session, claim, error)
+        except Exception as error:
+            broke = describe_error(error)
+            _give_back(session, claim, broke)
+            message = f"trial {claim.key} broke and was given back: {broke}"
+            raise SearchError(message) from error
+        except BaseException:
+            _give_back(session, claim)
             raise
 
         if not session.queue.finish(claim, result):
@@ -102,7 +107,8 @@ def claim_single(session: Session, subset: Subset, seed: int) -> Claim | None:
         claim = session.queue.reopen(subset, seed)
 
     if claim is None and session.queue.state(subset, seed) == TrialState.RUNNING:
-        message = f"another worker is running {key(subset)} with seed {seed}: wait for it to finish"
+        text = f"{format_subset(subset)} with seed {seed}"
+        message = f"another worker is running {text}: wait for it to finish"
         raise SearchError(message)
     return claim
 
@@ -182,26 +188,23 @@ def _evaluate(session: Session, claim: Claim, report: Reporter) -> Result:
     )
 
 
-def _give_back(session: Session, claim: Claim, error: BaseException) -> None:
-    """Give back the trial that `error` ended.
+def _give_back(session: Session, claim: Claim, broke: str | None = None) -> None:
+    """Give a trial back.
 
-    Raises:
-        SearchError: the error is unforeseen, and not an interruption.
+    Args:
+        session: the session.
+        claim: the claim of the trial.
+        broke: the unforeseen error that ended it; None when it was interrupted.
     """
-    broke = describe_error(error) if isinstance(error, Exception) else None
     with _best_effort(f"give {claim.key} back"):
         number = session.queue.give_back(claim, broke)
         if number is not None:
             session.mirror.show_waiting(claim.depth, number)
 
-    if broke is not None:
-        message = f"trial {claim.key} broke and was given back: {broke}"
-        raise SearchError(message) from error
-
 
 @contextmanager
 def _best_effort(action: str) -> Iterator[None]:
-    """Go on when the block fails: the error that led here matters more, and leases mend it."""
+    """Go on when the block fails: what is left undone, the end of the lease mends."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever the database raises while it is away

@@ -1,6 +1,6 @@
 """The mirror of our trials in Optuna's own tables, where its dashboard and its users find them.
 
-Our tables are the truth: a trial is recorded there first, and told to Optuna after. Every step can
+Our tables are the truth: a trial is recorded there first, and mirrored after. Every step can
 be repeated, so that a worker that died between the two is caught up by the next one.
 """
 
@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
 
-from search.space import Subset, key, parameter_name
+from search.space import Subset, format_subset, parameter_name
 from storage.database import patient
 from storage.database.optuna_storage import open_optuna
 from storage.queue import Claim, TrialQueue, UnmirroredTrial
@@ -72,9 +72,9 @@ class OptunaMirror:
                 self._tell(trial)
 
     def close_stale(self) -> None:
-        """Show as failed each live trial that does not stand for ours, since another one does.
+        """Show as failed every live Optuna trial whose own trial has ended as another one.
 
-        Workers that died left them.
+        Workers left them that died between making an Optuna trial and linking it.
         """
         for depth in self._studies:
             live = self._live_by_number(depth)
@@ -127,7 +127,7 @@ class OptunaMirror:
             state=TrialState.RUNNING,
             params={name: int(layer in subset) for layer, name in enumerate(names)},
             distributions=distributions,
-            user_attrs={_TRIAL_ID: trial_id, "subset": key(subset)},
+            user_attrs={_TRIAL_ID: trial_id, "subset": format_subset(subset)},
         )
         created = self._storage.create_new_trial(_id_of(study), template)
         return self._storage.get_trial_number_from_id(created)

@@ -5,7 +5,6 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -14,9 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.errors import InputError
-
-_BUSY_SECONDS = 60  # that SQLite waits for a lock: longer than any transaction of ours lasts
+_BUSY_SECONDS = 60  # that SQLite waits for a lock: longer than any transaction of a worker lasts
 
 # The limits end a statement that hangs, well before the two minutes of a lease. No just-in-time
 # compiler: the views hold subqueries that hardly ever run, which it would compile at length.
@@ -49,17 +46,7 @@ def engine_settings(url: URL) -> dict[str, object]:
 
 
 def connect(url: URL) -> Engine:
-    """Return an engine on `url`; nothing is opened before the first query.
-
-    Raises:
-        InputError: the folder of an SQLite file does not exist.
-    """
-    if url.get_backend_name() == "sqlite" and url.database:
-        folder = Path(url.database).resolve().parent
-        if not folder.is_dir():
-            message = f"cannot keep a store in {folder}: no such folder"
-            raise InputError(message)
-
+    """Return an engine on `url`; nothing is opened before the first query."""
     engine = create_engine(url, **engine_settings(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

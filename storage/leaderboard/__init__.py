@@ -5,6 +5,7 @@ from storage.leaderboard.ranking import (
     Row,
     best_per_depth,
     list_attempts,
+    mean_by_subset,
     rank_by_task,
     rank_subsets,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "best_per_depth",
     "depth_statuses",
     "list_attempts",
+    "mean_by_subset",
     "rank_by_task",
     "rank_subsets",
     "read_measured",

@@ -10,7 +10,7 @@ from storage.errors import UnscoredSubsetError
 from storage.schema import Depth, Query, QueryScore, Standing, TaskScore, Trial
 from storage.states import TrialState
 from storage.studies import StudyRecord
-from storage.subset_key import Subset, key
+from storage.subset_key import Subset, format_subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def read_measured(engine: Engine, study: StudyRecord, subset: Subset) -> Measure
         here = (Standing.study_id == study.id, Standing.subset == subset)
         seeds = connection.execute(select(Standing.seeds).where(*here)).scalar()
         if seeds is None:
-            message = f"{key(subset)} has no score in study {study.name!r}"
+            message = f"{format_subset(subset)} has no score in study {study.name!r}"
             raise UnscoredSubsetError(message)
 
         depth = (Depth.study_id == study.id, Depth.depth == len(subset))

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Engine, Select, literal_column, select, table, text
 
 from storage.database import read
+from storage.schema import Standing
+from storage.subset_key import Subset
 
 Row = Mapping[str, Any]
 """One row of a view, by column."""
@@ -56,6 +58,14 @@ def best_per_depth(engine: Engine, study: str | None = None) -> list[Row]:
 def list_attempts(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
     """Return rows of the view `attempts`: who claimed which trial when, and how that ended."""
     return _read_view(engine, "attempts", study, depth, "study, depth, subset, seed, attempt")
+
+
+def mean_by_subset(engine: Engine, study_id: int, depth: int) -> dict[Subset, float]:
+    """Return the mean over seeds of every subset of one depth that has a score."""
+    here = (Standing.study_id == study_id, Standing.depth == depth)
+    with read(engine) as connection:
+        rows = connection.execute(select(Standing.subset, Standing.mean).where(*here))
+        return {row.subset: row.mean for row in rows}
 
 
 def _read_view(

@@ -111,7 +111,7 @@ def _update_depth(connection: Connection, study_id: int, subset: Subset, *, is_n
     repeated = select(
         func.sum(Standing.squares).label("squares"),
         func.coalesce(func.sum(Standing.seeds - 1), 0).label("freedom"),
-    ).where(*here, text("seeds > 1"))  # as the index on these few rows says it
+    ).where(*here, text("seeds > 1"))  # written like the partial index
     seeds = connection.execute(repeated).one()
 
     this = (Depth.study_id == study_id, Depth.depth == depth)

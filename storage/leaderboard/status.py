@@ -27,7 +27,7 @@ class DepthStatus:
         running: trials that a worker holds.
         waiting: trials that were given back.
         failed: trials without a score, the ones set aside included.
-        set_aside: trials that ended too many of their workers.
+        set_aside: trials that ended too many of their workers, of any origin.
         beyond: trials that no budget counts, chosen by hand or repeated, in any state.
         best: best score of all trials.
         workers: workers whose lease is good.

@@ -107,4 +107,5 @@ _LUCK = [
     for z, weight in _nodes(-_TAIL, _TAIL, _STEPS_NORMAL)
 ]
 """Points z / sqrt(2) of the integral over z, with the weight phi(z) dz of each. Computed once: G is
-asked for thousands of times for one critical value."""
+asked for hundreds of times for one critical value.
+"""

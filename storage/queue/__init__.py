@@ -1,7 +1,7 @@
 """The queue of trials: who holds which trial, and how results reach the store exactly once.
 
-`TrialQueue` is the door for workers; the other names are its records, and two actions of people
-that need no worker.
+`TrialQueue` is the door for workers, with its records. `enqueue` and `release_host` are actions of
+people, which need no worker; `Outbox`, `state_folder` and `lease_seconds` are of this machine.
 """
 
 from storage.queue.claims import Claim, NewTrial, enqueue

@@ -4,7 +4,8 @@ A claim is a row of `search_trials` in state `running`. It carries its owner, a 
 the database's clock, and a token that grows with every claim. A trial whose lease has run out, or
 that was given back, is taken over before a new one is begun.
 
-Every function here works inside a transaction of its caller, `storage.queue.trial_queue`.
+The functions work inside a transaction of their caller, `storage.queue.trial_queue`; only
+`enqueue`, which needs no worker, opens its own.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from storage.queue.attempts import begin_attempt, end_attempts
 from storage.queue.worker_id import WorkerId
 from storage.schema import Depth, Trial
 from storage.states import AttemptOutcome, Origin, TrialState
-from storage.subset_key import Subset, key
+from storage.subset_key import Subset, format_subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Claim:
         seed: its seed.
         token: tells this claim from earlier and later ones of the same trial.
         optuna_number: number of the Optuna trial that mirrors it; None before there is one.
-        origin: the reason for which it was begun.
+        origin: the reason for which it was begun; unknown for a claim from the outbox.
         crashes: how often its worker died or failed in an unforeseen way.
     """
 
@@ -76,7 +77,7 @@ class Claim:
     @property
     def key(self) -> str:
         """The canonical key of its subset, for people."""
-        return key(self.subset)
+        return format_subset(self.subset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def begin_trial(connection: Connection, holder: Holder, trial: NewTrial) -> Clai
     if there is not None:
         if there.state == TrialState.RUNNING and there.owner == holder.owner:
             return _claim_of(there)
-        message = f"{key(trial.subset)} with seed {trial.seed} is taken"
+        message = f"{format_subset(trial.subset)} with seed {trial.seed} is taken"
         raise ClaimTakenError(message)
 
     if trial.origin.is_budgeted:

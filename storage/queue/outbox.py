@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from storage.errors import first_line
 from storage.queue.claims import Claim
 from storage.queue.results import Result, TaskResult
-from storage.subset_key import parse
+from storage.subset_key import parse_subset
 
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
 _SET_ASIDE = "set aside: "  # began the error of such a trial until release 0.3
@@ -131,7 +131,7 @@ def _read(path: Path, study_id: int) -> tuple[Claim, Result]:
     names = ("trial_id", "seed", "token")
     claim = Claim(
         study_id=study_id,
-        subset=parse(kept["claim"]["subset"]),
+        subset=parse_subset(kept["claim"]["subset"]),
         **{name: kept["claim"][name] for name in names},
     )
 

@@ -19,7 +19,7 @@ _RELEASED = {"state": TrialState.WAITING, "owner": None, "lease_until": None}
 
 
 def give_back(connection: Connection, claim: Claim, broke: str | None) -> int | None:
-    """Return a claimed trial, so that any worker can take it at once.
+    """Give a claimed trial back, so that any worker can take it at once.
 
     Args:
         connection: a transaction.
@@ -41,14 +41,14 @@ def give_back(connection: Connection, claim: Claim, broke: str | None) -> int | 
 
 
 def give_back_all(connection: Connection, holder: Holder) -> None:
-    """Return every trial of the study that the worker still holds."""
+    """Give back every trial of the study that the worker still holds."""
     held = (Trial.study_id == holder.study_id, Trial.owner == holder.owner)
     rows = connection.execute(_running().where(*held)).all()
     _release(connection, rows, AttemptOutcome.INTERRUPTED)
 
 
 def release_dead(engine: Engine, study_id: int) -> int:
-    """Return the trials of this host's workers that have ended, and how many they were."""
+    """Give back the trials of workers of this host that have ended, and return how many."""
     with read(engine) as connection:
         rows = connection.execute(_running().where(Trial.study_id == study_id)).all()
     dead = [row for row in rows if row.owner and WorkerId.parse(row.owner).has_ended()]
@@ -60,7 +60,7 @@ def release_dead(engine: Engine, study_id: int) -> int:
 
 
 def release_host(engine: Engine, host: str, study_id: int | None = None) -> int:
-    """Return every trial that a worker of `host` holds, and how many they were.
+    """Give back every trial that a worker of `host` holds, and return how many.
 
     It does not count against a trial that its host went away. Should a worker of it live after all,
     its result still counts if it comes first.
@@ -103,7 +103,7 @@ def _release(
     outcome: AttemptOutcome,
     reason: str | None = None,
 ) -> int:
-    """Return each trial that is still held under the token of its row, and how many they were."""
+    """Give back each trial that is still held under the token of its row, and return how many."""
     released = 0
     for row in rows:
         same = (Trial.id == row.id, Trial.token == row.token, Trial.state == TrialState.RUNNING)

@@ -22,13 +22,14 @@ from storage.subset_key import Subset
 class TrialQueue:
     """The trials of one study, as one worker sees them.
 
-    A method that a worker depends on waits out an outage of the database of up to ten minutes, and
-    may be repeated: after an answer that got lost, the same call gives the same answer.
+    Every method may be repeated: a call whose answer got lost is made again, and nothing happens
+    twice. All but three wait out an outage of the database of up to ten minutes: `renew`, which its
+    thread repeats, and `give_back` and `give_back_all`, which must not hold up a worker that ends.
 
     Args:
         engine: the store.
         study: the study.
-        worker: the worker that claims; this process when left out.
+        worker: the worker that claims; the process that calls when left out.
         lease: seconds that a claim lasts without being renewed.
     """
 
@@ -41,8 +42,14 @@ class TrialQueue:
     ) -> None:
         self._engine = engine
         self._study_id = study.id
-        self._holder = Holder(study.id, worker or WorkerId.current(), lease)
+        self._worker = worker
+        self._lease = lease
         self._outbox = Outbox(study.uid, study.id)
+
+    @property
+    def _holder(self) -> Holder:
+        """The worker that calls: after a fork, child and parent are two."""
+        return Holder(self._study_id, self._worker or WorkerId.current(), self._lease)
 
     # claim
 
@@ -67,6 +74,7 @@ class TrialQueue:
         with write(self._engine) as connection:
             return claims.take_idle(connection, self._holder, depths)
 
+    @patient
     def reopen(self, subset: Subset, seed: int) -> Claim | None:
         """Claim the trial of (subset, seed) if it is idle or has failed."""
         with write(self._engine) as connection:
@@ -76,15 +84,15 @@ class TrialQueue:
 
     def lease(self, claim: Claim) -> Lease:
         """Return a context that renews `claim` in the background."""
-        return Lease(lambda: self.renew(claim), self._holder.lease, claim.key)
+        return Lease(lambda: self.renew(claim), self._lease, claim.key)
 
     def renew(self, claim: Claim) -> bool:
         """Extend the lease of `claim`; False when the claim is no longer ours."""
         with write(self._engine) as connection:
-            return claims.renew(connection, claim, self._holder.lease)
+            return claims.renew(connection, claim, self._lease)
 
     def give_back(self, claim: Claim, broke: str | None = None) -> int | None:
-        """Return `claim`, so that any worker can take it at once.
+        """Give `claim` back, so that any worker can take it at once.
 
         Args:
             claim: the claim.
@@ -97,7 +105,7 @@ class TrialQueue:
             return release.give_back(connection, claim, broke)
 
     def give_back_all(self) -> None:
-        """Return every trial that this worker still holds."""
+        """Give back every trial that this worker still holds."""
         with write(self._engine) as connection:
             release.give_back_all(connection, self._holder)
 
@@ -132,7 +140,7 @@ class TrialQueue:
 
     @patient
     def release_dead(self) -> int:
-        """Return the trials of this host's workers that have ended, and how many they were."""
+        """Give back the trials of workers of this host that have ended, and return how many."""
         return release.release_dead(self._engine, self._study_id)
 
     # count
@@ -153,6 +161,7 @@ class TrialQueue:
         with read(self._engine) as connection:
             return connection.execute(select(func.count()).where(*here)).scalar_one()
 
+    @patient
     def state(self, subset: Subset, seed: int) -> TrialState | None:
         """Return the state of the trial of (subset, seed); None when there is none."""
         same = (Trial.study_id == self._study_id, Trial.subset == subset, Trial.seed == seed)

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from evaluators._toy import base, world
 from search.analysis.answer import find_answers
 from search.cli.commands import demo
-from search.space import key
+from search.space import format_subset
 from storage.studies import find_study
 from tests.support.commands import run_command
 from tests.support.replays import store_at
@@ -70,7 +70,9 @@ def test_main_job_from_nothing_to_an_export(tmp_path: Path) -> None:
     with store_at(f"sqlite:///{store}") as engine:
         (best,) = find_answers(engine, find_study(engine, "quickstart"), [4])
     exported = folder / "models" / "base-L4H64-pruned"
-    assert f"**{key(best.subset)}**" in (exported / "README.md").read_text(encoding="utf-8")
+    assert f"**{format_subset(best.subset)}**" in (exported / "README.md").read_text(
+        encoding="utf-8"
+    )
     model = SentenceTransformer(str(exported), device="cpu")
     assert model.encode(["the red boat"]).shape == (1, 64)
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 import evaluators
 from evaluators import Context, EvaluatorOptions, table
+from evaluators._errors import first_line
 from search import errors, plugins
 from tests.support import retrieval
 
@@ -124,4 +125,4 @@ def test_an_unknown_evaluator_is_answered_with_the_choices() -> None:
     ],
 )
 def test_the_first_line_of_an_error(error: Exception, line: str) -> None:
-    assert evaluators.first_line(error) == line
+    assert first_line(error) == line

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
+from storage.leaderboard import mean_by_subset
 from storage.queue import Result
 from storage.screens import (
     FitRecord,
     ScreenedSubset,
     count_screened,
-    mean_by_subset,
     read_screened,
     record_screened,
     replace_fits,

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +19,14 @@ from storage.errors import (
     StoreUnavailableError,
 )
 from storage.migrations import SCHEMA_VERSION, VERSION_TABLE
-from storage.setup import connect_store, is_ready, make_ready, open_store, require_ready
+from storage.setup import (
+    connect_store,
+    is_ready,
+    make_ready,
+    open_store,
+    require_creatable,
+    require_ready,
+)
 from storage.studies import find_study
 from tests.support.schema import differences
 from tests.support.stores import Dump, begin, query
@@ -162,3 +170,26 @@ def test_store_of_a_newer_release_is_refused_and_left_alone(
         open_store(store_url, create=True)
     assert dump(engine) == before
     assert is_ready(engine) is False
+
+
+@pytest.mark.parametrize("refuse", [require_creatable, make_ready])
+def test_folder_of_a_new_file_must_exist(refuse: Callable[[Engine], None], tmp_path: Path) -> None:
+    engine = connect_store(f"sqlite:///{tmp_path}/none/store.db")
+    with pytest.raises(InputError) as caught:
+        refuse(engine)
+    assert str(caught.value) == f"cannot keep a store in {tmp_path}/none: no such folder"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_store_in_a_missing_folder_is_a_missing_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreMissingError, match=r"^no store at .*/none/store\.db$"):
+        open_store(f"sqlite:///{tmp_path}/none/store.db")
+
+
+def test_place_of_a_newer_store_is_refused_before_long_work(engine: Engine) -> None:
+    require_creatable(engine)
+    with write(engine) as connection:
+        update = f"UPDATE {VERSION_TABLE} SET version_num = '9999'"  # noqa: S608 - a constant
+        connection.execute(text(update))
+    with pytest.raises(StorageError, match="made by a newer release: upgrade layer-search"):
+        require_creatable(engine)

@@ -5,19 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import InputError
-from storage.subset_key import key, parse
+from storage.subset_key import format_subset, parse_subset
 
 SUBSETS = st.sets(st.integers(0, 9999), min_size=1, max_size=30).map(lambda s: tuple(sorted(s)))
 
 
 @given(subset=SUBSETS)
 def test_key_is_read_back(subset: tuple[int, ...]) -> None:
-    assert parse(key(subset)) == subset
+    assert parse_subset(format_subset(subset)) == subset
 
 
 def test_key_by_example() -> None:
-    assert key((0, 1, 2, 18)) == "0_1_2_18"
-    assert parse("7") == (7,)
+    assert format_subset((0, 1, 2, 18)) == "0_1_2_18"
+    assert parse_subset("7") == (7,)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_key_by_example() -> None:
 )
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse(text)
+        parse_subset(text)
     assert str(caught.value) == (
         f"{text!r} is not a subset: write ascending layer numbers, such as 0_1_2_18"
     )

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from storage.queue import Result, TaskResult
 from storage.states import Origin
 from storage.studies import StudyRecord
-from storage.subset_key import parse
+from storage.subset_key import parse_subset
 from tests.support.stores import begin, finish_trial, new_trial
 
 Card = Sequence[dict[str, str]]
@@ -25,7 +25,7 @@ def record_card(engine: Engine, card: Card) -> StudyRecord:
     study = begin(engine, {4: 5, 7: 11, 13: 10, 22: 1}, "card")
     for row in card:
         tasks = {name: TaskResult(float(row[name])) for name in card_tasks(card)}
-        trial = new_trial(parse(row["subset"]), origin=Origin.FIRST)
+        trial = new_trial(parse_subset(row["subset"]), origin=Origin.FIRST)
         finish_trial(engine, study, trial, Result(float(row["mean"]), tasks))
     return study
 

@@ -11,14 +11,21 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from search.space import key
+from search.space import format_subset
 from storage.leaderboard import depth_statuses
 from storage.setup import open_store
 from tests.support.stores import Row, trial_rows
 
 CARD = Path(__file__).resolve().parents[2] / "examples" / "card.csv"
 """The model card: scores of 27 subsets of 22 layers."""
-FIRST = ["0_1_2_18", "0_1_2_21", "0_19_20_21", "18_19_20_21", "0_1_2_3", key(tuple(range(22)))]
+FIRST = [
+    "0_1_2_18",
+    "0_1_2_21",
+    "0_19_20_21",
+    "18_19_20_21",
+    "0_1_2_3",
+    format_subset(tuple(range(22))),
+]
 """Subsets of the card: five of depth 4, and the whole base."""
 
 
@@ -62,7 +69,7 @@ seconds = {seconds}
 def write_long(folder: Path) -> Path:
     """Write a study file of more trials than any test waits for, and return its path."""
     rng = random.Random(0)
-    lines = [f"{key(subset)},{rng.random()}" for subset in combinations(range(16), 4)]
+    lines = [f"{format_subset(subset)},{rng.random()}" for subset in combinations(range(16), 4)]
     (folder / "long.csv").write_text("\n".join(["subset,mean", *lines]), encoding="utf-8")
 
     path = folder / "long.toml"

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from storage.leaderboard import Row, rank_subsets
 from storage.queue import Result, TaskResult
 from storage.studies import StudyRecord
-from storage.subset_key import Subset, parse
+from storage.subset_key import Subset, parse_subset
 from tests.support.stores import begin, finish_trial, new_trial
 
 SUBSETS: list[Subset] = [
@@ -125,4 +125,4 @@ def query_variance(values: Mapping[str, NDArray[np.float64]], *, queries: bool) 
 
 def leaderboard_rows(engine: Engine) -> dict[Subset, Row]:
     """Return the leaderboard of depth 3 of the study `s`, by subset."""
-    return {parse(row["subset"]): row for row in rank_subsets(engine, "s", 3)}
+    return {parse_subset(row["subset"]): row for row in rank_subsets(engine, "s", 3)}

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Engine
 
 from evaluators import Description, Evaluation, Progress, TaskEvaluation, silent
-from search.space import Subset, key, parse
+from search.space import Subset, format_subset, parse_subset
 from search.study.file import StudyFile, parse_study_file
 from search.worker.session import Session
 from storage.database.optuna_storage import open_optuna
@@ -63,7 +63,7 @@ def score(subset: Subset) -> float:
 def write_table(folder: Path) -> None:
     """Write the scores of depths 2 and 3 as `toy.csv`, for workers in other processes."""
     lines = [
-        f"{key(subset)},{score(subset)}"
+        f"{format_subset(subset)},{score(subset)}"
         for depth in (2, 3)
         for subset in combinations(range(LAYERS), depth)
     ]
@@ -157,7 +157,7 @@ def assert_mirrored(engine: Engine) -> None:
 
 def _assert_same(mirrored: optuna.trial.FrozenTrial, row: Row) -> None:
     """Check that an Optuna trial says the same as the row of the trial that it mirrors."""
-    kept = parse(row["subset"])
+    kept = parse_subset(row["subset"])
     assert mirrored.state is ENDS[row["state"]]
     assert mirrored.values == (None if row["mean"] is None else [row["mean"]])
     assert mirrored.params == {f"keep_{i:02d}": int(i in kept) for i in range(LAYERS)}

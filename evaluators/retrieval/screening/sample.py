@@ -1,4 +1,4 @@
-"""Samples a part of each collection, small enough to score thousands of subsets on."""
+"""The sample of each collection, small enough to score thousands of subsets on."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Scores every subset of every depth with shared weights, in one walk over their prefix tree.
+"""The walk over the prefix tree of all subsets, which scores each with shared weights.
 
 The hidden states after a prefix are kept while the subsets that begin with it are walked, so each
 edge of the tree costs one layer, run once over the sampled texts. Memory is that of the sample's

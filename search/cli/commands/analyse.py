@@ -9,10 +9,10 @@ from search.analysis.answer import find_answers
 from search.analysis.comparison import Comparison, compare_subsets
 from search.cli.options import DEFAULT_STORE, AsJson, Depth, Store, StudyName
 from search.cli.output import print_json, say
-from search.cli.store import opened, require_depth
+from search.cli.store import opened, require_stored_depth
 from search.cli.tables import format_score, print_answers, print_table
 from search.errors import InputError
-from search.space import key, parse
+from search.space import format_subset, parse_subset
 from storage.errors import UnscoredSubsetError
 from storage.leaderboard import read_measured
 from storage.studies import find_study
@@ -34,12 +34,15 @@ def answer(
     """Say which subset to keep: the one with the best posterior, not the luckiest score."""
     with opened(store) as engine:
         record = find_study(engine, study)
-        require_depth(record, depth)
+        require_stored_depth(record, depth)
         found = find_answers(engine, record, [depth] if depth else sorted(record.budgets))
 
     if as_json:
         print_json(
-            [{"depth": one.depth, **asdict(one), "subset": key(one.subset)} for one in found]
+            [
+                {"depth": one.depth, **asdict(one), "subset": format_subset(one.subset)}
+                for one in found
+            ]
         )
     else:
         print_answers(study, found)
@@ -54,7 +57,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two subsets task by task and over all queries, with intervals."""
-    subsets = [parse(text) for text in (first, second)]
+    subsets = [parse_subset(text) for text in (first, second)]
 
     with opened(store) as engine:
         record = find_study(engine, study)
@@ -64,7 +67,7 @@ def compare(
             message = f"{error}: `layer-search leaderboard {study}` lists those that have one"
             raise InputError(message) from error
 
-    keys = [key(subset) for subset in subsets]
+    keys = [format_subset(subset) for subset in subsets]
     if as_json:
         print_json({"study": study, "subsets": keys, **asdict(found)})
     else:

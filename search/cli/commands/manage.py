@@ -1,29 +1,24 @@
-"""Commands that keep the store: init, replicate, release, delete."""
+"""Commands that keep the store: init, replicate, release."""
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from search.cli.options import DEFAULT_STORE, Depth, Store, StudyName
 from search.cli.output import say
-from search.cli.store import connected, opened, require_depth
-from search.errors import InputError, SearchError
+from search.cli.store import connected, opened, require_stored_depth
 from search.study.replication import replicate_depth
-from search.worker.optuna_mirror import delete_mirrored
 from storage.database import display_url
 from storage.database.roles import create_reader
-from storage.leaderboard import depth_statuses
-from storage.queue import Outbox, release_host
+from storage.queue import release_host
 from storage.setup import make_ready
-from storage.studies import delete_study, find_study, optuna_name
+from storage.studies import find_study
 
 EXAMPLES = {
     "init": "Example: layer-search init --store postgresql://search@db.example/search",
     "replicate": "Example: layer-search replicate minilm --depth 3 --top 5 --seeds 3",
     "release": "Example: layer-search release gpu-7.example",
-    "delete": "Example: layer-search delete minilm",
 }
 _READER_PASSWORD = "LAYER_SEARCH_READER_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -68,7 +63,7 @@ def replicate(
     """
     with opened(store) as engine:
         record = find_study(engine, study)
-        require_depth(record, depth)
+        require_stored_depth(record, depth)
         added = 0
         for number in [depth] if depth is not None else record.budgets:
             found = replicate_depth(engine, record, number, top=top, seeds=seeds)
@@ -93,48 +88,3 @@ def release(
         record = find_study(engine, study) if study is not None else None
         count = release_host(engine, host, record.id if record else None)
     say(f"trials given back: {count}")
-
-
-def delete(
-    study: StudyName,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also while workers hold trials of it.")
-    ] = False,
-    store: Store = DEFAULT_STORE,
-) -> None:
-    """Remove a study wholly: its trials, scores and attempts, and Optuna's studies of it."""
-    with opened(store) as engine:
-        record = find_study(engine, study)
-        rows = depth_statuses(engine, study)
-        running = sum(row.workers for row in rows)
-        if running and not force:
-            message = f"workers hold trials of {study!r}: {running}; stop them first, or --force"
-            raise SearchError(message)
-
-        trials = sum(
-            row.complete + row.running + row.waiting + row.failed + row.beyond for row in rows
-        )
-        question = f"Delete study {study!r} with its {trials} trials? This cannot be undone."
-        if not yes and not _confirm(question):
-            say("nothing was deleted")
-            return
-
-        # ours last: while they are there, the command can be repeated
-        delete_mirrored(engine.url, [optuna_name(study, depth) for depth in record.budgets])
-        delete_study(engine, study)
-        Outbox(record.uid, record.id).clear()
-    say(f"deleted {study}: trials: {trials}")
-
-
-def _confirm(question: str) -> bool:
-    """Ask, and return the answer.
-
-    Raises:
-        InputError: the input is a pipe, which cannot answer.
-    """
-    if not sys.stdin.isatty():
-        message = "there is nobody to ask: say --yes"
-        raise InputError(message)
-    return typer.confirm(question)

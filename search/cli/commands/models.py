@@ -11,13 +11,14 @@ import evaluators
 from search.analysis.answer import find_answers
 from search.analysis.model_card import write_card
 from search.cli.options import DEFAULT_STORE, Folder, Store, StudyName
-from search.cli.output import errors, say
+from search.cli.output import say
+from search.cli.progress import load_evaluator
 from search.cli.store import opened
 from search.errors import InputError
-from search.space import Subset, key, parse
+from search.space import Subset, format_subset, parse_subset
 from search.study.compatibility import require_same_machine
 from search.study.file import parse_study_file
-from search.study.plan import build_evaluator, require_layers
+from search.study.plan import require_layers
 from storage.leaderboard import rank_by_task, rank_subsets
 from storage.studies import StudyRecord, find_study
 
@@ -49,8 +50,7 @@ def export(
         kept = _choose(engine, record, depth, subset)
 
     file = parse_study_file(record.file)
-    with errors.status(f"loading the base of {record.name}"):
-        evaluator = build_evaluator(file, folder or Path(record.folder), "cpu", base_only=True)
+    evaluator = load_evaluator(file, folder or Path(record.folder), "cpu", base_only=True)
     require_layers(evaluator.description, kept)
     if not isinstance(evaluator, evaluators.Exporter):
         message = (
@@ -66,7 +66,7 @@ def export(
     name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
     card = write_card(name, record, file, kept, ranking, tasks)
     written = evaluator.export(kept, directory / name, card)
-    say(f"wrote {key(kept)} to {written}")
+    say(f"wrote {format_subset(kept)} to {written}")
 
 
 def _choose(engine: Engine, study: StudyRecord, depth: int, subset: str | None) -> Subset:
@@ -85,7 +85,7 @@ def _choose(engine: Engine, study: StudyRecord, depth: int, subset: str | None) 
             raise InputError(message)
         return answers[0].subset
 
-    kept = parse(subset)
+    kept = parse_subset(subset)
     if len(kept) != depth:
         message = f"--subset {subset} keeps {len(kept)} layers, not --depth {depth}"
         raise InputError(message)

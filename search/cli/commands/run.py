@@ -24,7 +24,7 @@ from search.cli.progress import WorkerProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
 from search.cli.tables import format_error, print_answers, print_fits, print_ranking
 from search.errors import InputError, SearchError
-from search.space import parse
+from search.space import parse_subset
 from search.study.compatibility import require_unchanged
 from search.study.file import parse_study_file, read_study_file
 from search.study.plan import require_depths, require_layers
@@ -142,7 +142,7 @@ def evaluate(
 ) -> None:
     """Evaluate one subset and record it in the study, outside its budget."""
     file = read_study_file(study)
-    kept = parse(subset)
+    kept = parse_subset(subset)
     folder = study.resolve().parent
 
     with connected(store) as engine:

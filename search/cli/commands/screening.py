@@ -14,7 +14,7 @@ from search.cli.progress import StageProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
 from search.cli.tables import print_fits, print_screened
 from search.errors import InputError
-from search.space import key
+from search.space import format_subset
 from search.study.compatibility import require_unchanged
 from search.study.file import StudyFile, read_study_file
 from search.study.plan import build_space
@@ -84,7 +84,7 @@ def _print_json(
     rows = [
         {
             "weights": kind,
-            "subset": key(row.subset),
+            "subset": format_subset(row.subset),
             "depth": row.depth,
             "ndcg": row.ndcg,
             "agreement": row.agreement,

@@ -1,6 +1,5 @@
-"""Commands that only read: studies, leaderboard, trials, space."""
+"""Commands that only read the store: studies, leaderboard, trials."""
 
-import random
 from dataclasses import asdict
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from search.cli.options import DEFAULT_STORE, AsCsv, AsJson, Depth, Store, StudyName
 from search.cli.output import print_csv, print_json, require_one_format, say
-from search.cli.store import opened, require_depth
+from search.cli.store import opened, require_stored_depth
 from search.cli.tables import (
     print_attempts,
     print_best,
@@ -17,8 +16,6 @@ from search.cli.tables import (
     print_task_ranking,
     print_trials,
 )
-from search.space import LayerSpace, key
-from search.space.families import FAMILIES, build_family
 from storage.leaderboard import (
     best_per_depth,
     depth_statuses,
@@ -33,7 +30,6 @@ EXAMPLES = {
     "studies": "Example: layer-search studies --json",
     "leaderboard": "Example: layer-search leaderboard minilm --depth 3 --by-task",
     "trials": "Example: layer-search trials minilm --depth 3",
-    "space": "Example: layer-search space --layers 22 --depth 7 --cadence strict --samples 3",
 }
 _TASK_COLUMNS = 8  # subsets beside each other in the table by task, which fit a terminal
 
@@ -70,7 +66,7 @@ def leaderboard(
 
     with opened(store) as engine:
         if study is not None:
-            require_depth(find_study(engine, study), depth)
+            require_stored_depth(find_study(engine, study), depth)
         rows = (rank_by_task if by_task else rank_subsets)(engine, study, depth, top=top)
         best = [row for row in best_per_depth(engine, study) if depth in (None, row["depth"])]
 
@@ -100,7 +96,7 @@ def trials(
     require_one_format(as_json=as_json, as_csv=as_csv)
 
     with opened(store) as engine:
-        require_depth(find_study(engine, study), depth)
+        require_stored_depth(find_study(engine, study), depth)
         rows = (list_attempts if attempts else list_trials)(engine, study, depth)
 
     if as_json or as_csv:
@@ -109,48 +105,3 @@ def trials(
         print_attempts(study, rows)
     else:
         print_trials(study, rows)
-
-
-def space(  # noqa: PLR0913 - every option of a command is a parameter
-    *,
-    layers: Annotated[int, typer.Option(max=1000, help="Layers of the base.")],
-    depth: Annotated[int, typer.Option(help="Layers to keep.")],
-    cadence: Annotated[
-        str, typer.Option(help="Cadence rule: strict, anchored or free.")
-    ] = "strict",
-    period: Annotated[
-        int, typer.Option(help="Every N-th layer is global; 0 for a base without a rhythm.")
-    ] = 3,
-    keep_first: Annotated[bool, typer.Option(help="Whether layer 0 is always kept.")] = True,
-    pin: Annotated[
-        list[int] | None, typer.Option(help="Always keep this layer; repeatable.")
-    ] = None,
-    forbid: Annotated[
-        list[int] | None, typer.Option(help="Never keep this layer; repeatable.")
-    ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="Print this many random subsets.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Count the valid subsets of a space and show some of them."""
-    searched = LayerSpace(
-        layers=layers,
-        depth=depth,
-        period=period or None,
-        cadence=cadence,
-        keep_first=keep_first,
-        pinned=frozenset(pin or ()),
-        forbidden=frozenset(forbid or ()),
-    )
-    rng = random.Random(seed)
-    drawn = [key(searched.sample(rng)) for _ in range(samples)]
-    families = {name: [key(subset) for subset in build_family(name, searched)] for name in FAMILIES}
-
-    if as_json:
-        print_json({"count": searched.count, "samples": drawn, "families": families})
-        return
-    say(f"{searched.count} subsets of depth {depth} out of {layers} layers, {cadence}")
-    for name, members in families.items():
-        say(f"  {name}: {', '.join(members)}")
-    for sample in drawn:
-        say(f"  sample: {sample}")

@@ -1,4 +1,8 @@
-"""Typed columns for facts that were part of a text: who chose a trial, and who set it aside."""
+"""Typed columns for facts that were part of a text, and the field's word for a mirrored trial.
+
+The sampler that proposed a trial, and whether a trial was set aside, get columns of their own;
+`told` becomes `mirrored`.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +15,20 @@ depends_on = None
 # the literals of this release: a migration must not change with the code
 _NOT_BY_SAMPLER = ("first", "repeat", "replicate", "manual")
 _SET_ASIDE = "set aside: "
+_TRIALS = sa.table(
+    "search_trials",
+    sa.column("id", sa.Integer()),
+    sa.column("error", sa.String()),
+    sa.column("set_aside", sa.Boolean()),
+    sa.column("result_token", sa.Integer()),
+)
+_ATTEMPTS = sa.table(
+    "search_attempts",
+    sa.column("trial_id", sa.Integer()),
+    sa.column("token", sa.Integer()),
+    sa.column("outcome", sa.String()),
+    sa.column("reason", sa.String()),
+)
 
 
 def upgrade() -> None:
@@ -34,21 +52,35 @@ def upgrade() -> None:
             .values(sampler=rows.c.origin, origin="sampler")
         )
 
-    trials = sa.table("search_trials", sa.column("error", sa.String()), sa.column("set_aside"))
+    error, reason = _TRIALS.c.error, _ATTEMPTS.c.reason
     op.execute(
-        trials.update()
-        .where(trials.c.error.startswith(_SET_ASIDE))
-        .values(set_aside=sa.true(), error=sa.func.substr(trials.c.error, len(_SET_ASIDE) + 1))
+        _TRIALS.update()
+        .where(error.startswith(_SET_ASIDE))
+        .values(set_aside=sa.true(), error=sa.func.substr(error, len(_SET_ASIDE) + 1))
+    )
+    op.execute(
+        _ATTEMPTS.update()
+        .where(reason.startswith(_SET_ASIDE))
+        .values(reason=sa.func.substr(reason, len(_SET_ASIDE) + 1))
     )
 
 
 def downgrade() -> None:
-    """Put both back into their texts."""
-    trials = sa.table("search_trials", sa.column("error", sa.String()), sa.column("set_aside"))
+    """Put both back into their texts; the caller has dropped the views."""
+    set_aside = (
+        sa.select(_TRIALS.c.id)
+        .where(_TRIALS.c.set_aside, _TRIALS.c.result_token == _ATTEMPTS.c.token)
+        .scalar_subquery()
+    )
     op.execute(
-        trials.update()
-        .where(trials.c.set_aside)
-        .values(error=sa.literal(_SET_ASIDE) + sa.func.coalesce(trials.c.error, ""))
+        _ATTEMPTS.update()
+        .where(_ATTEMPTS.c.trial_id.in_(set_aside), _ATTEMPTS.c.outcome == "failed")
+        .values(reason=sa.literal(_SET_ASIDE) + sa.func.coalesce(_ATTEMPTS.c.reason, ""))
+    )
+    op.execute(
+        _TRIALS.update()
+        .where(_TRIALS.c.set_aside)
+        .values(error=sa.literal(_SET_ASIDE) + sa.func.coalesce(_TRIALS.c.error, ""))
     )
 
     for table in ("search_trials", "search_standings"):

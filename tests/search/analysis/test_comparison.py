@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from search.analysis.comparison import Comparison, compare_subsets
 from search.errors import InputError
 from storage.leaderboard import MeasuredSubset, rank_subsets, read_measured
-from storage.subset_key import parse
+from storage.subset_key import parse_subset
 from tests.support.card import record_card
 from tests.support.measured import SIZES, measure, record_runs, with_queries
 from tests.support.scores import (
@@ -164,7 +164,7 @@ def test_only_tasks_that_both_have_are_compared() -> None:
 def test_comparison_says_what_the_leaderboard_does(engine: Engine) -> None:
     study, scores = record_runs(engine)
     found = {subset: read_measured(engine, study, subset) for subset in scores}
-    rows = {parse(row["subset"]): row for row in rank_subsets(engine, "s", 2)}
+    rows = {parse_subset(row["subset"]): row for row in rank_subsets(engine, "s", 2)}
     (leader,) = (subset for subset, row in rows.items() if row["rank"] == 1)
     for subset, row in rows.items():
         got = compare_subsets(found[subset], found[leader])

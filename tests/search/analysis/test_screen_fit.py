@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from evaluators import ScreenOptions
 from search.analysis import screen_fit
 from search.analysis.screen_fit import (
-    LEAST,
+    LEAST_SUBSETS,
     measure_fit,
     measure_fits,
     recall_of_best,
@@ -79,14 +79,14 @@ def test_fits_say_how_well_a_screen_predicts(engine: Engine, screened: StudyReco
 
 @pytest.mark.usefixtures("few_resamples")
 def test_fits_are_stored_as_they_are_measured(engine: Engine, screened: StudyRecord) -> None:
-    run_trials(engine, screened, LEAST - 1)
+    run_trials(engine, screened, LEAST_SUBSETS - 1)
     assert store_fits(engine, screened.id, [2, 3]) == []
     assert query(engine, FITS) == []
 
     for subset in [subset for subset in SPACES[1] if subset[-1] == 9][:2]:
         finish_trial(engine, screened, new_trial(subset), Result(0.5))
     stored = store_fits(engine, screened.id, [2, 3])
-    assert [fit.subsets for fit in stored] == [LEAST + 1] * 2
+    assert [fit.subsets for fit in stored] == [LEAST_SUBSETS + 1] * 2
     assert stored == measure_fits(engine, screened.id, [3])
     rows = query(engine, FITS)
     assert sorted(row[1] for row in rows) == sorted(fit.spearman for fit in stored)
@@ -95,9 +95,9 @@ def test_fits_are_stored_as_they_are_measured(engine: Engine, screened: StudyRec
 @pytest.mark.usefixtures("few_resamples")
 def test_only_screened_subsets_are_measured(engine: Engine, screened: StudyRecord) -> None:
     """A hand-picked one outside the space has no score of the screen."""
-    run_trials(engine, screened, LEAST)
+    run_trials(engine, screened, LEAST_SUBSETS)
     finish_trial(engine, screened, new_trial((3, 4, 5)), Result(0.9))
-    assert [fit.subsets for fit in measure_fits(engine, screened.id, [3])] == [LEAST] * 2
+    assert [fit.subsets for fit in measure_fits(engine, screened.id, [3])] == [LEAST_SUBSETS] * 2
 
 
 # the measures

@@ -72,14 +72,18 @@ def test_help_imports_no_command(after: dict[str, set[str]]) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "line", ["space --layers 22 --depth 7", "studies", "leaderboard", "trials card"]
-)
+@pytest.mark.parametrize("line", ["studies", "leaderboard", "trials card"])
 def test_reading_commands_load_neither_models_nor_optimizers(
     after: dict[str, set[str]], line: str
 ) -> None:
     assert "search.cli.commands.show" in after[line]
     assert not after[line] & (MODELS | OPTIMIZERS)
+
+
+def test_a_space_is_counted_without_the_libraries_of_a_store(after: dict[str, set[str]]) -> None:
+    loaded = after["space --layers 22 --depth 7"]
+    assert "search.cli.commands.spaces" in loaded
+    assert not loaded & {*MODELS, *OPTIMIZERS, "sqlalchemy", "numpy"}
 
 
 def test_commands_that_search_load_models_only_through_an_evaluator(launched: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event, inspect, text
 
-from search.cli.store import connected, opened, require_depth
+from search.cli.store import connected, opened, require_stored_depth
 from search.errors import InputError, SearchError
 from storage.database import read
 from storage.errors import StoreUnavailableError
@@ -116,6 +116,6 @@ def test_depth_that_the_study_has_not_is_refused(store: str) -> None:
     with store_at(store, create=True) as engine:
         study = begin(engine, {4: 1, 7: 1})
     for depth in (None, 4, 7):
-        require_depth(study, depth)
+        require_stored_depth(study, depth)
     with pytest.raises(InputError, match="study 's' has no depth 5: it has 4, 7"):
-        require_depth(study, 5)
+        require_stored_depth(study, 5)

@@ -191,7 +191,7 @@ def test_hints_that_are_borne_out_shorten_the_startup() -> None:
     sampler = GPSampler(SPACE, hints=[hint_of(additive)])
     posterior = sampler.surrogate.fit(history)
     assert posterior is not None
-    assert posterior.trusts_hints
+    assert posterior.trusts_guidance
     proposed = sampler.next_subset(history)
     assert additive(proposed) == max(
         additive(s) for s in SPACE if s not in posterior.trials.subsets

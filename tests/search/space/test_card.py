@@ -2,13 +2,13 @@
 
 import pytest
 
-from search.space import LayerSpace, Subset, key, parse
+from search.space import LayerSpace, Subset, format_subset, parse_subset
 
 
 @pytest.fixture
 def pruned(card_rows: list[dict[str, str]]) -> list[Subset]:
     """The pruned rows of the card."""
-    kept = [parse(row["subset"]) for row in card_rows]
+    kept = [parse_subset(row["subset"]) for row in card_rows]
     return [subset for subset in kept if len(subset) < 22]
 
 
@@ -28,7 +28,7 @@ def test_strictest_rule_of_every_row_of_the_card(pruned: list[Subset]) -> None:
         ]
         # each rule holds all that a stricter one holds
         assert rules in (["strict", "anchored", "free"], ["anchored", "free"], ["free"])
-        strictest[key(subset)] = rules[0]
+        strictest[format_subset(subset)] = rules[0]
 
     loose = {name: rule for name, rule in strictest.items() if rule != "strict"}
     assert loose == {
@@ -45,7 +45,7 @@ def test_strictest_rule_of_every_row_of_the_card(pruned: list[Subset]) -> None:
 
 def test_rows_of_the_card_without_the_first_layer(pruned: list[Subset]) -> None:
     dropped = [subset for subset in pruned if subset[0] != 0]
-    assert [key(subset) for subset in dropped] == [
+    assert [format_subset(subset) for subset in dropped] == [
         "9_10_11_12_13_14_15_16_17_18_19_20_21",
         "15_16_17_18_19_20_21",
         "18_19_20_21",

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from search.errors import InputError
-from search.space import LayerSpace, cadences, key
+from search.space import LayerSpace, cadences, format_subset
 from search.space.families import FAMILIES, build_family
 from tests.support.spaces import PROPERTY, cases
 
@@ -22,7 +22,7 @@ def spaces(draw: st.DrawFn) -> LayerSpace:
 
 def keys(name: str, space: LayerSpace) -> list[str]:
     """Return the members of a family as keys."""
-    return [key(subset) for subset in build_family(name, space)]
+    return [format_subset(subset) for subset in build_family(name, space)]
 
 
 # the front

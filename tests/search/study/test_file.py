@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 import evaluators
 from evaluators import retrieval
 from search.errors import InputError
-from search.space import key, parse
+from search.space import format_subset, parse_subset
 from search.study.file import (
     SpaceOptions,
     StudyOptions,
@@ -212,10 +212,10 @@ def test_reference_tries_the_subsets_of_the_card_first() -> None:
     assert set(file.study.first) == card
 
     plans = plan_depths(file, MMBERT)
-    kept = [key(subset) for plan in plans.values() for subset in plan.first]
+    kept = [format_subset(subset) for plan in plans.values() for subset in plan.first]
     assert sorted(kept) == sorted(card)
     for depth in file.study.depths:
-        assert file.budget(depth) > sum(len(parse(name)) == depth for name in card)
+        assert file.budget(depth) > sum(len(parse_subset(name)) == depth for name in card)
 
 
 def test_small_example_is_a_free_search_of_minilm() -> None:

@@ -15,7 +15,7 @@ from search import samplers
 from search.errors import InputError
 from search.samplers.gp import GPSampler
 from search.samplers.swap import SwapSampler
-from search.space import LayerSpace, Subset, key
+from search.space import LayerSpace, Subset, format_subset
 from search.study.file import parse_study_file
 from search.study.plan import (
     DepthPlan,
@@ -208,11 +208,11 @@ def test_only_trials_may_leave_checkpoints(
 
 def test_first_subsets_without_repeats() -> None:
     file = parse_study_file(full())
-    keys = [key(subset) for subset in _first_subsets(file, LayerSpace(22, 4))]
+    keys = [format_subset(subset) for subset in _first_subsets(file, LayerSpace(22, 4))]
     front = [f"0_1_2_{layer}" for layer in (21, 18, 15, 12, 9, 6, 3)]
     assert keys == [*front, "0_19_20_21"]  # 0_1_2_18 is in `front` already
 
-    seventh = [key(subset) for subset in _first_subsets(file, LayerSpace(22, 7))]
+    seventh = [format_subset(subset) for subset in _first_subsets(file, LayerSpace(22, 7))]
     assert "0_1_2_3_6_8_18" in seventh  # outside the strict space, and wanted all the same
     assert seventh[-1] == "0_16_17_18_19_20_21"
 

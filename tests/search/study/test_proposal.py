@@ -12,7 +12,8 @@ from search.observation import Observation
 from search.samplers import SubsetSampler
 from search.space import LayerSpace, Subset
 from search.study.plan import DepthPlan
-from search.study.proposal import best_repeat, free_seeds, propose_trial
+from search.study.proposal import best_repeat, propose_trial
+from search.study.seeds import free_seeds
 from search.surrogate import Surrogate
 from storage.queue import NewTrial
 from storage.states import Origin

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.space import key
+from search.space import format_subset
 from search.study.file import _NAME, parse_study_file
 
 
@@ -100,7 +100,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
     subset = st.sampled_from(depths).flatmap(
         lambda depth: st.sets(st.integers(0, 60), min_size=depth, max_size=depth)
     )
-    keys = subset.map(lambda layers: key(tuple(sorted(layers))))
+    keys = subset.map(lambda layers: format_subset(tuple(sorted(layers))))
     budgets = st.fixed_dictionaries({str(depth): COUNTS for depth in depths})
 
     study: dict[str, Any] = {

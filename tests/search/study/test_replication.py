@@ -9,7 +9,7 @@ from storage.leaderboard import rank_subsets
 from storage.queue import Result
 from storage.schema import Trial
 from storage.states import Origin, TrialState
-from storage.subset_key import Subset, parse
+from storage.subset_key import Subset, parse_subset
 from tests.support.scores import SUBSETS, begin_scored, draw_trials, record_trials
 from tests.support.stores import begin, finish_trial, new_trial, queue_of
 
@@ -26,7 +26,7 @@ def waiting(engine: Engine) -> list[tuple[Subset, int]]:
 def test_seeds_are_added_to_the_best_of_the_tied_only(engine: Engine) -> None:
     study = begin_scored(engine)
     record_trials(engine, study, draw_trials(4, queries=True, repeated=False, step=0))
-    tied = [parse(row["subset"]) for row in rank_subsets(engine, "s", 3) if row["tied"]]
+    tied = [parse_subset(row["subset"]) for row in rank_subsets(engine, "s", 3) if row["tied"]]
     assert len(tied) > 2
 
     found = replicate_depth(engine, study, 3, top=2, seeds=3)

@@ -21,9 +21,9 @@ from tests.support.landscapes import (
 def test_a_hint_that_predicts_is_used_and_one_that_does_not_is_ignored() -> None:
     history = observe(20)
     good = fit(history, [hint_of(additive)])
-    assert good.trusts_hints
+    assert good.trusts_guidance
     assert good.explained_deviations()["hint 1"] > 0.3 * float(good.trials.means.std())
-    assert not fit(history, [hint_of(unrelated)]).trusts_hints
+    assert not fit(history, [hint_of(unrelated)]).trusts_guidance
 
     both = fit(history, [hint_of(unrelated), hint_of(additive)]).explained_deviations()
     assert both["hint 1"] == 0

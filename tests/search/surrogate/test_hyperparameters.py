@@ -18,21 +18,21 @@ from search.surrogate.hyperparameters import (
     fit_hyperparameters,
 )
 from search.surrogate.kernel import evaluate_components, joint_components
-from search.surrogate.regression import JITTER, Vector
+from search.surrogate.regression import JITTER, Floats
 from tests.support.landscapes import SHALLOW, SPACE, additive, observe
 
 PRIOR = Prior((-0.7, -0.7))
 """Beliefs about the two components that these tests learn."""
 
 
-def nelder_mead(objective: Callable[[Vector], float], start: Sequence[float]) -> float:
+def nelder_mead(objective: Callable[[Floats], float], start: Sequence[float]) -> float:
     """Return the lowest value that a search without gradients finds."""
     options = {"maxiter": 4000, "maxfev": 4000}
     best = optimize.minimize(objective, start, method="Nelder-Mead", tol=1e-9, options=options)
     return float(best.fun)
 
 
-def density(total: Vector, scores: Vector, logs: Vector, log_noise: float) -> float:
+def density(total: Floats, scores: Floats, logs: Floats, log_noise: float) -> float:
     """Return the negative logarithm of the posterior density, without the scales of tasks."""
     far = logs + 0.7
     far = far - far.mean()
@@ -70,7 +70,7 @@ def test_the_learned_amplitudes_are_the_most_probable_ones() -> None:
     scores = (trials.means - trials.means.mean()) / trials.means.std()
     found = fit_hyperparameters(TrainingData(parts, scores, trials.counts, 0.0, (30,)), PRIOR)
 
-    def objective(at: Vector) -> float:
+    def objective(at: Floats) -> float:
         total = np.tensordot(np.exp(2 * at[:2]), parts, 1) + LEVEL
         return density(total, scores, at[:2], at[2])
 
@@ -86,7 +86,7 @@ def test_task_correlations_are_the_most_probable_ones_too(two_depths: TrainingDa
     first = np.arange(40) < 25
     same = np.equal.outer(first, first)
 
-    def objective(at: Vector) -> float:
+    def objective(at: Floats) -> float:
         at = np.clip(at, [-6, -6, -4, -1, 0.001, 0.001], [1.5, 1.5, 1, 1, 0.99, 0.99])
         scale = np.where(first, np.exp(at[3]), 1.0)
         total = LEVEL * same
@@ -129,7 +129,7 @@ def test_the_gradient_equals_finite_differences(sizes: tuple[int, ...]) -> None:
     )
     prior = Prior((-0.7, -0.4, -1.0))
 
-    def value(at: Vector) -> float:
+    def value(at: Floats) -> float:
         return _objective(_unpack(at, parts, others), data, prior)[0]
 
     for _ in range(3):
@@ -145,7 +145,7 @@ def test_the_gradient_equals_finite_differences(sizes: tuple[int, ...]) -> None:
         np.testing.assert_allclose(gradient, central_differences(value, at), rtol=1e-4, atol=1e-4)
 
 
-def central_differences(function: Callable[[Vector], float], at: Vector) -> NDArray[np.float64]:
+def central_differences(function: Callable[[Floats], float], at: Floats) -> NDArray[np.float64]:
     """Return the gradient of `function` by small steps both ways."""
     steps = 1e-5 * np.eye(len(at))
     return np.array([(function(at + step) - function(at - step)) / 2e-5 for step in steps])

@@ -9,7 +9,12 @@ from search.observation import Observation
 from search.space import LayerSpace, Subset
 from search.surrogate import PooledTrials, Surrogate
 from search.surrogate.kernel import COMPONENTS, TARGET, joint_components
-from search.surrogate.multitask import LEAST, JointScores, OtherTask, find_other_tasks
+from search.surrogate.multitask import (
+    LEAST_OF_OTHER_DEPTH,
+    JointScores,
+    OtherTask,
+    find_other_tasks,
+)
 from tests.support.landscapes import (
     SHALLOW,
     SPACE,
@@ -56,9 +61,9 @@ def test_other_depths_are_numbered_from_the_shallowest() -> None:
 
 
 def test_a_few_trials_of_another_depth_say_nothing() -> None:
-    few = observe(LEAST - 1, space=SHALLOW)
+    few = observe(LEAST_OF_OTHER_DEPTH - 1, space=SHALLOW)
     assert find_other_tasks(few, SPACE) == []
-    assert len(find_other_tasks(observe(LEAST, space=SHALLOW), SPACE)) == 1
+    assert len(find_other_tasks(observe(LEAST_OF_OTHER_DEPTH, space=SHALLOW), SPACE)) == 1
 
     flat = [Observation((0, layer), 0.7) for layer in range(1, 12)]
     assert find_other_tasks(flat, SPACE) == []
@@ -84,7 +89,7 @@ def test_a_depth_with_many_trials_needs_fewer_of_others() -> None:
 
 
 def test_trials_that_are_no_subsets_of_the_base_are_left_out() -> None:
-    strange = [Observation(()), Observation(tuple(range(13)), 0.5)] * LEAST
+    strange = [Observation(()), Observation(tuple(range(13)), 0.5)] * LEAST_OF_OTHER_DEPTH
     assert find_other_tasks(strange, SPACE) == []
 
 
@@ -153,7 +158,7 @@ def test_a_left_out_hint_has_amplitude_and_correlation_zero() -> None:
 def test_other_depths_tell_of_layers() -> None:
     others, history = observe(50, space=SHALLOW), observe(10)
     joined, alone = fit([*others, *history], transfer=True), fit(history)
-    assert joined.trusts_hints
+    assert joined.trusts_guidance
     assert 1 - correlation(joined) < 0.5 * (1 - correlation(alone))
 
 
@@ -162,7 +167,7 @@ def test_scores_of_another_depth_may_vary_more(times: float) -> None:
     others = observe(50, lambda subset: times * additive(subset), noise=0.0, space=SHALLOW)
     history = observe(10)
     joined = fit([*others, *history], transfer=True)
-    assert joined.trusts_hints
+    assert joined.trusts_guidance
     assert correlation(joined) > correlation(fit(history))
     assert 0.3 < predict_all(joined)[0].mean() < 0.4
 
@@ -172,7 +177,7 @@ def test_two_other_depths_are_learned_from_together() -> None:
     history = observe(12)
     others = [*observe(40, unrelated, space=SHALLOW), *observe(40, space=MIDDLE)]
     joined = fit([*others, *history], transfer=True)
-    assert joined.trusts_hints
+    assert joined.trusts_guidance
     assert correlation(joined) > correlation(fit(history))
 
     misleading, alike, target = joined.kernel.hyperparameters.correlations
@@ -195,7 +200,7 @@ def test_before_its_first_trial_a_depth_trusts_the_others() -> None:
 def test_other_depths_that_mislead_are_left_out() -> None:
     others, history = observe(50, unrelated, space=SHALLOW), observe(20)
     joined, alone = fit([*others, *history], transfer=True), fit(history)
-    assert not joined.trusts_hints
+    assert not joined.trusts_guidance
     for ours, theirs in zip(predict_all(joined), predict_all(alone), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -6,10 +6,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
 from search.surrogate.features import Array
-from search.surrogate.regression import Regression, Vector, cholesky
+from search.surrogate.regression import Floats, Regression, cholesky
 
 
-def covariance(a: Vector, b: Vector, scale: float = 1.0) -> Array:
+def covariance(a: Floats, b: Floats, scale: float = 1.0) -> Array:
     """Return the covariance of points, (n, m), in single precision."""
     return np.asarray(RBF(scale)(a, b), dtype=np.float32)
 

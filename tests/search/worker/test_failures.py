@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from evaluators import Evaluation, Progress, TrialFailure, silent
 from search.errors import SearchError
-from search.space import Subset, key
+from search.space import Subset, format_subset
 from search.worker.loop import run_trials
 from storage.leaderboard import rank_subsets
 from storage.queue import TrialQueue
@@ -74,7 +74,10 @@ def test_unforeseen_error_gives_back_and_counts_as_failed_the_third_time(
     for attempt in (1, 2):
         with pytest.raises(SearchError) as caught:
             run_trials(begin(evaluator), Watcher())
-        assert str(caught.value) == f"trial {key(broken[0])} broke and was given back: {reason}"
+        assert (
+            str(caught.value)
+            == f"trial {format_subset(broken[0])} broke and was given back: {reason}"
+        )
         assert states(engine) == ["complete", "waiting"]
         assert trial_rows(engine)[1]["token"] == attempt
         assert mirrored_trials(engine, 2)[1].state is TrialState.WAITING

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from search import samplers
 from search.observation import Observation
 from search.samplers import SubsetSampler
-from search.space import Subset, key, parse
+from search.space import Subset, format_subset, parse_subset
 from search.worker.loop import run_trials
 from storage.leaderboard import depth_statuses
 from storage.queue import NewTrial, Result, WorkerId
@@ -41,7 +41,7 @@ def test_every_depth_gets_its_budget(engine: Engine, begin: Begin) -> None:
     assert {row["state"] for row in found} == {"complete"}
     assert {row["origin"] for row in found} == {"uniform"}
     assert {row["owner"] for row in found} == {str(WorkerId.current())}
-    assert all(row["mean"] == score(parse(row["subset"])) for row in found)
+    assert all(row["mean"] == score(parse_subset(row["subset"])) for row in found)
     assert all(row["evaluate_seconds"] == 0.5 for row in found)
 
     first = found[0]["subset"]
@@ -94,7 +94,7 @@ def test_exhausted_space_ends_before_the_budget(engine: Engine, begin: Begin, sa
     run_trials(begin(depths=[5], trials=10, sampler=sampler), Watcher())
 
     found = trial_rows(engine)
-    every = {key(subset) for subset in combinations(range(LAYERS), 5)}
+    every = {format_subset(subset) for subset in combinations(range(LAYERS), 5)}
     assert sorted(row["subset"] for row in found) == sorted(every)
     assert {row["state"] for row in found} == {"complete"}
 
@@ -112,9 +112,9 @@ def test_first_subsets_are_tried_first_in_order(engine: Engine, begin: Begin) ->
     assert tried[3:5] == [(3, "1_2_3", "first"), (3, "0_2_5", "first")]
     assert [origin for *_, origin in tried].count("first") == 5
 
-    assert [key(subset) for subset in session.plans[2].outside] == ["4_5", "0_3"]
+    assert [format_subset(subset) for subset in session.plans[2].outside] == ["4_5", "0_3"]
     for depth, subset, origin in tried:
-        assert origin == "first" or parse(subset) in session.plans[depth].space
+        assert origin == "first" or parse_subset(subset) in session.plans[depth].space
     assert_mirrored(engine)
 
 

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine
 
-from search.space import key, parse
+from search.space import format_subset, parse_subset
 from search.worker import loop
 from search.worker.loop import run_trials
 from storage.queue import Claim, Outbox, Result, TaskResult, WorkerId
@@ -92,7 +92,7 @@ def test_result_that_comes_second_is_dropped(
         if len(evaluator.seen) > 1:
             return
         row, study = only_trial(engine), session.study
-        held = Claim(row["id"], study.id, parse(row["subset"]), row["seed"], row["token"])
+        held = Claim(row["id"], study.id, parse_subset(row["subset"]), row["seed"], row["token"])
         assert queue_of(engine, study, lease=-1).renew(held)
 
         other = queue_of(engine, study, "elsewhere")
@@ -149,7 +149,9 @@ def test_killed_worker_is_replaced_and_every_trial_counts_once(
 
     evaluator = Sums()
     run_trials(begin(evaluator), Watcher())
-    assert key(evaluator.seen[0]) == held["subset"]  # taken over at once, not by its lease
+    assert (
+        format_subset(evaluator.seen[0]) == held["subset"]
+    )  # taken over at once, not by its lease
 
     found = trial_rows(engine)
     assert Counter(states(engine)) == {"complete": 6}

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from storage.database import connect, insert_missing, parse_url, read, write
-from storage.errors import InputError
 from storage.schema import Depth
 from storage.setup import open_store
 from tests.support.stores import Dump, begin, query
@@ -41,13 +40,6 @@ def test_postgresql_sessions_keep_utc_and_limits(postgres_url: str) -> None:
         for name, value in expected.items():
             assert connection.exec_driver_sql(f"SHOW {name}").scalar() == value
     engine.dispose()
-
-
-def test_folder_of_a_file_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        connect(parse_url(f"sqlite:///{tmp_path}/none/store.db"))
-    assert str(caught.value) == f"cannot keep a store in {tmp_path}/none: no such folder"
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_opened_before_the_first_query(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from storage.database import write
 from storage.leaderboard import best_per_depth, rank_by_task, rank_subsets
 from storage.queue import Result, TaskResult
 from storage.states import Origin
-from storage.subset_key import Subset, key
+from storage.subset_key import Subset, format_subset
 from tests.support.stores import begin, finish_trial, new_trial, query, queue_of
 
 BOARD = "SELECT study, depth, rank, subset, mean, seeds, lowest, highest, origin FROM"
@@ -125,7 +125,7 @@ def expected_board(drawn: Sequence[Run]) -> set[tuple[object, ...]]:
         ]
         numbers = (mean, len(found), min(found), max(found))
         origin = next(run.origin for run in group if run.mean is not None)
-        board.add((study, depth, len(better) + 1, key(subset), *numbers, origin))
+        board.add((study, depth, len(better) + 1, format_subset(subset), *numbers, origin))
     return board
 
 
@@ -134,11 +134,11 @@ def expected_tasks(drawn: Sequence[Run]) -> set[tuple[object, ...]]:
     ranks = {row[:2] + row[3:4]: row[2] for row in expected_board(drawn)}
     board: set[tuple[object, ...]] = set()
     for (study, depth, subset), group in by_place(drawn).items():
-        rank = ranks[study, depth, key(subset)]
+        rank = ranks[study, depth, format_subset(subset)]
         for task in {task for run in group for task in run.tasks}:
             found = [run.tasks[task] for run in group if task in run.tasks]
             score = sum(found) / len(found)
-            board.add((study, depth, rank, key(subset), task, score, len(found)))
+            board.add((study, depth, rank, format_subset(subset), task, score, len(found)))
     return board
 
 

@@ -13,7 +13,7 @@ from storage.leaderboard.ties import critical_value
 from storage.queue import Result
 from storage.schema import Depth, Standing
 from storage.studies import delete_study
-from storage.subset_key import Subset, key
+from storage.subset_key import Subset, format_subset
 from tests.support.scores import (
     QUERIES,
     ScoredTrial,
@@ -78,14 +78,16 @@ def check(engine: Engine, trials: Sequence[ScoredTrial]) -> None:
         assert got == pytest.approx(row, abs=1e-9), subset
 
     order = sorted(wanted, key=lambda subset: -(wanted[subset]["mean"] or 0))
-    assert [row["subset"] for row in rank_subsets(engine, "s", 3)] == [key(s) for s in order]
+    assert [row["subset"] for row in rank_subsets(engine, "s", 3)] == [
+        format_subset(s) for s in order
+    ]
 
     (best,) = best_per_depth(engine, "s")
     tied = [subset for subset in order if wanted[subset]["tied"]]
     told = (best["leader"], best["tied"], best["subsets"])
-    assert told == (key(order[0]), len(tied), len(order))
+    assert told == (format_subset(order[0]), len(tied), len(order))
     pick = min(tied, key=simplicity)
-    assert best["pick"] == key(pick)
+    assert best["pick"] == format_subset(pick)
     assert best["pick_mean"] == pytest.approx(wanted[pick]["mean"])
 
 

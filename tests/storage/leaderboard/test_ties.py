@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from storage.leaderboard import rank_subsets
 from storage.leaderboard.ties import critical_value
-from storage.subset_key import key
+from storage.subset_key import format_subset
 from tests.support.scores import ScoredTrial, begin_scored, record_trials
 
 
@@ -49,7 +49,7 @@ def test_the_tied_hold_the_best(engine: Engine) -> None:
         study = begin_scored(engine, f"s{number}")
         record_trials(engine, study, trials)
         tied = {row["subset"] for row in rank_subsets(engine, study.name, 3) if row["tied"]}
-        held += key(subsets[int(np.argmax(truth))]) in tied
+        held += format_subset(subsets[int(np.argmax(truth))]) in tied
         sizes.append(len(tied))
 
     assert held >= 0.9 * len(sizes)

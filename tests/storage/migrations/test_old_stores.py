@@ -160,6 +160,8 @@ def test_views_show_what_they_showed(release: str, old_store: Path) -> None:
         dropped = {"trials"} if (release, view) == ("0.1", "leaderboard") else set()
         for old, new in zip(rows, after, strict=True):
             kept = {name: value for name, value in old.items() if name not in dropped}
+            if kept.get("reason"):  # the mark of a trial set aside has a column of its own now
+                kept["reason"] = str(kept["reason"]).removeprefix("set aside: ")
             assert {name: new[name] for name in kept} == pytest.approx(kept), view
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 import search.cli.store
 from evaluators import Description
-from search.space import parse
+from search.space import parse_subset
 from search.study.file import StudyFile
 from search.study.plan import DepthPlan, plan_depths
 from search.worker import session
@@ -143,7 +143,7 @@ def test_other_data_on_another_machine_is_refused_until_accepted(
     record = find_study(engine, "drift")
     set_budgets(engine, record, {4: 5})
     stopped = queue_of(engine, record, "stopped")
-    stopped.give_back(stopped.claim(new_trial(parse(FIRST[2]))))
+    stopped.give_back(stopped.claim(new_trial(parse_subset(FIRST[2]))))
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

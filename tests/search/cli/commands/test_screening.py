@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from search.space import LayerSpace, key
+from search.space import LayerSpace, format_subset
 from storage.database import write
 from storage.setup import open_store
 from tests.support.commands import read_error, read_json, run_command
@@ -103,7 +103,7 @@ def test_every_subset_is_screened_once(screen: tuple[Folder, Any], tmp_path: Pat
     folder, done = screen
     assert f"subsets screened now: {SPACE.count}" in done.stderr
     said = json.loads(done.stdout)
-    assert {row["subset"] for row in said["scores"]} == {key(subset) for subset in SPACE}
+    assert {row["subset"] for row in said["scores"]} == {format_subset(subset) for subset in SPACE}
     assert said["subsets"] == {"2": SPACE.count}
     assert said["fits"] == []
 
@@ -152,7 +152,7 @@ def test_a_screen_that_was_cut_short_says_so_and_goes_on(
 ) -> None:
     folder = launched[0].copy(tmp_path)
     engine = open_store(folder.store)
-    last = {"last": key(list(SPACE)[-1])}
+    last = {"last": format_subset(list(SPACE)[-1])}
     with write(engine) as connection:
         connection.execute(text("DELETE FROM search_screens WHERE subset = :last"), last)
     engine.dispose()

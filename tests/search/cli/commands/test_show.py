@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.space import LayerSpace, parse
+from search.space import LayerSpace, parse_subset
 from storage.queue import Result
 from tests.support.commands import read_error, read_json, run_command
 from tests.support.replays import store_at
@@ -186,7 +186,7 @@ def test_space_as_json() -> None:
     space = LayerSpace(layers=22, depth=7)
     assert found["count"] == 2478
     assert len(found["samples"]) == 20
-    assert all(parse(sample) in space for sample in found["samples"])
+    assert all(parse_subset(sample) in space for sample in found["samples"])
 
     assert sorted(found["families"]) == ["back", "front", "spread"]
     assert found["families"]["front"][0] == "0_1_2_3_4_5_21"
@@ -201,7 +201,7 @@ def test_space_for_people() -> None:
 
     head, *lines = done.stdout.splitlines()
     assert head == "36 subsets of depth 4 out of 12 layers, free"  # 2 of the 9 layers left
-    samples = [parse(line.removeprefix("  sample: ")) for line in lines if "sample" in line]
+    samples = [parse_subset(line.removeprefix("  sample: ")) for line in lines if "sample" in line]
     assert len(samples) == 2
     assert all({3, 5} < set(sample) and 0 not in sample for sample in samples)
     assert [line.split(":")[0] for line in lines[:3]] == ["  front", "  back", "  spread"]

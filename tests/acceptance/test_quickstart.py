@@ -94,5 +94,10 @@ def _export_with_the_base_alone(folder: Path, name: str) -> None:
     assert done.returncode == 0, done.stderr
     assert (folder / "models" / name / "model.safetensors").is_file()
 
+    # another subset than the answer
+    chosen = run_command(*words[:2], folder / "chosen", *words[3:], "--subset", "0_1_2_18")
+    assert chosen.returncode == 0, chosen.stderr
+    assert chosen.stdout == f"wrote 0_1_2_18 to {folder / 'chosen' / name}\n"
+
     for path in ("test", "train.jsonl"):
         hidden[path].rename(folder / path)

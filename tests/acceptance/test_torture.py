@@ -21,7 +21,7 @@ def torture(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_trial_is_finished_once(torture: Any, tmp_path: Path, database: str) -> None:
     plan = torture.Plan(
-        trials=24, workers=3, kills=5, stops=1, restarts=2, outage=1.0, seconds=0.1, lease=1.0
+        trials=24, workers=3, kills=5, stops=1, restarts=2, outage=1.0, seconds=0.2, lease=1.0
     )
     said: list[str] = []
     report = torture.torture(plan, tmp_path, database=database, minutes=4, say=said.append)

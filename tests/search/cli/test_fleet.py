@@ -18,7 +18,7 @@ STORE = "postgresql://ann:s3cr3t@host/d"
 
 
 class Process:
-    """A stand-in for a worker process, which runs until it is waited for.
+    """A stand-in for a worker process, which runs until it is waited for or has ended before.
 
     Args:
         words: its command line.
@@ -33,11 +33,12 @@ class Process:
         self.stderr = io.StringIO(said)
         self.received: list[signal.Signals] = []
         self.is_terminated = False
+        self.has_ended = False
         self._code = code
 
     def poll(self) -> int | None:
-        """Return None: it runs."""
-        return None
+        """Return its exit code if it has ended."""
+        return self._code if self.has_ended else None
 
     def wait(self) -> int:
         """Return its exit code."""
@@ -185,13 +186,15 @@ def test_signal_is_passed_on_once_to_each_worker(
 
     def strike(self: Process) -> int:
         if self is machine.processes[0]:
+            machine.processes[3].has_ended = True
             signal.raise_signal(number)
         return wait(self)
 
     monkeypatch.setattr(Process, "wait", strike)
     with pytest.raises(KeyboardInterrupt):
-        make(3).run("s", None)
-    assert [process.received for process in machine.processes] == [[signal.SIGINT]] * 3
+        make(4).run("s", None)
+    received = [process.received for process in machine.processes]
+    assert received == [[signal.SIGINT]] * 3 + [[]]  # the last one has ended
     assert not any(process.is_terminated for process in machine.processes)
 
 

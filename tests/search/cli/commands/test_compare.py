@@ -43,3 +43,14 @@ def test_bad_words_are_refused_in_one_line(filled: str) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert reason in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_scores_without_queries_and_seeds_are_compared_by_task(launched: str) -> None:
+    """The interval is over tasks, and the part of chance in training is said to be unknown."""
+    words = ("compare", "card", "0_1_2_18", "0_1_2_21", "--store", launched)
+    done = run_command(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "95 % interval, bootstrap over tasks: " in done.stdout
+    line = "no subset of the same depth has several seeds: what chance in training adds is unknown"
+    assert done.stdout.splitlines()[-1] == line
+    assert "stems from the seeds" not in done.stdout

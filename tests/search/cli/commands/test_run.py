@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 import search.cli.store
 from evaluators import Description
+from search.cli.fleet import Fleet
 from search.space import parse_subset
 from search.study.file import StudyFile
 from search.study.plan import DepthPlan, plan_depths
@@ -182,6 +183,22 @@ def test_worker_takes_every_study_of_the_store(tmp_path: Path, store: str) -> No
 
     assert run_command("work", "--store", store).returncode == 0
     assert progress_of(store) == [(4, 2, 2, 0), (4, 2, 2, 0)]
+
+
+def test_several_workers_join_and_their_report_is_printed_once(
+    small: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def run(self: Fleet, study: str, depths: list[int] | None) -> None:
+        started.append((self.workers, self.folder, study, depths))
+
+    assert run_command("launch", small, "--store", store).returncode == 0
+    monkeypatch.setattr(Fleet, "run", run)
+    done = run_command("work", "small", "--workers", 2, "--depth", 4, "--store", store)
+    assert done.returncode == 0
+    assert started == [(2, small.parent, "small", [4])]
+    assert done.stdout.count("mean NDCG@10") == 1
 
 
 def test_worker_in_an_empty_store_says_so(store: str) -> None:

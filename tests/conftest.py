@@ -3,10 +3,8 @@
 import csv
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any library that would read it
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threads only wait
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="layer-search-")  # not the user's own
 
 import pytest
 from sqlalchemy import Engine, MetaData, select
@@ -25,22 +24,17 @@ from tests.support.stores import Dump
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
-COMMAND = Path(sys.executable).with_name("layer-search")
 READY = "ready"
 """Name of the PostgreSQL database with an empty store, to copy from."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks of this project."""
-    config.addinivalue_line("markers", "slow: takes more than about three seconds")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep results and checkpoints of workers in a folder of this session."""
+    """Keep results, checkpoints and caches of workers in folders of this session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAYER_SEARCH_STATE", str(tmp_path_factory.mktemp("state")))
         yield
+    shutil.rmtree(os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
 
 # stores
@@ -135,29 +129,6 @@ def dump() -> Dump:
 
 
 # the command line
-
-
-@pytest.fixture(scope="session")
-def cli() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Function that runs the real command in a process of its own."""
-
-    def run(
-        *arguments: object, cwd: Path | None = None, **environment: str
-    ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [COMMAND, *map(str, arguments)],
-            cwd=cwd,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
-# models and data
 
 
 @pytest.fixture(scope="session")

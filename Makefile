@@ -31,7 +31,7 @@ test: $(DEV) ## run all tests, print how much of the code they cover; TESTS=... 
 	$(BIN)/coverage report
 endif
 
-test-fast: $(DEV) ## run the tests that take less than three seconds each
+test-fast: $(DEV) ## run the tests that take no more than half a second each, on SQLite
 	$(BIN)/python $(PYTEST) -m 'not slow'
 
 check: $(DEV) ## lint, formatting, types, and who may import whom

@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: more threa
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="layer-search-")  # not the user's own
 
 import pytest
+from coverage import Coverage
 from sqlalchemy import Engine, MetaData, select
 
 from storage.database import parse_url, read
@@ -26,6 +27,23 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 READY = "ready"
 """Name of the PostgreSQL database with an empty store, to copy from."""
+REPEATS = [pytest.mark.slow, pytest.mark.unmeasured]
+"""Marks of a test that another one repeats on a second database."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Leave an unmeasured test, and the processes that it starts, out of the coverage."""
+    measured = Coverage.current()
+    if measured is None or item.get_closest_marker("unmeasured") is None:
+        return (yield)
+
+    measured.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        result = yield
+    measured.start()
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +58,16 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 # stores
 
 
+def _memory_folder() -> str | None:
+    """Return a folder in memory with room for a database server, if there is one.
+
+    A disk can take ten times as long to copy a database.
+    """
+    folder = Path("/dev/shm")  # noqa: S108  the server's own folder is made inside
+    roomy = folder.is_dir() and shutil.disk_usage(folder).free > 2**30  # four times what it fills
+    return str(folder) if roomy else None
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded PostgreSQL server."""
@@ -49,10 +77,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     # not below pytest's folder: under root the server runs as a user of its own, which the next
     # session of pytest would shut out of there
-    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="postgres-", dir=_memory_folder(), ignore_cleanup_errors=True
+    ) as folder:
         server = get_server(folder, cleanup_mode="stop")
-        for setting in ("fsync", "full_page_writes"):  # nothing here outlives the server
-            run_sql(server.get_uri(), f"ALTER SYSTEM SET {setting} = off")
+        nothing_outlives_the_server = ("fsync = off", "full_page_writes = off")
+        for setting in (*nothing_outlives_the_server, "max_wal_size = '256 MB'"):
+            run_sql(server.get_uri(), f"ALTER SYSTEM SET {setting}")
         run_sql(server.get_uri(), "SELECT pg_reload_conf()")
 
         yield server.get_uri()
@@ -80,16 +111,17 @@ def ready_database(postgres_server: str) -> str:
 def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of a PostgreSQL database: empty, or with an empty store for a test that uses `engine`."""
     name = f"t{abs(hash(request.node.nodeid)):x}"
-    template = ""
+    template = "template1"
     if "engine" in request.fixturenames:  # copying a store takes a tenth of making one
-        template = f"TEMPLATE {request.getfixturevalue('ready_database')}"
+        template = request.getfixturevalue("ready_database")
 
-    run_sql(postgres_server, f"CREATE DATABASE {name} {template}")
+    # copied file by file, which takes half as long as through the server's log
+    run_sql(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield postgres_server.replace("/postgres?", f"/{name}?")
     run_sql(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=REPEATS)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of a store on each database; it exists only for a test that uses `engine`."""
     if request.param == "sqlite":

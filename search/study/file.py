@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -190,6 +191,7 @@ def _check_study(study: StudyOptions) -> None:
             raise InputError(message)
 
 
+@cache  # building a record takes pydantic a look at every loaded module
 def sampler_options(name: str) -> type[evaluators.StrictRecord]:
     """Return the record of the keys that a sampler takes under `[sampler]`.
 

@@ -184,6 +184,7 @@ def test_mistake_is_one_clear_line(name: str, tmp_path: Path) -> None:
     assert_refused(MISTAKES[name], tmp_path)
 
 
+@pytest.mark.slow
 def test_training_data_that_is_not_there(tmp_path: Path, minilm: Path) -> None:
     rest = f"""[3]
 trials = 1

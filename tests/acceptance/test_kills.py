@@ -42,6 +42,7 @@ def go_on(study: Path, store: str, budget: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_launch_leaves_no_trial_running(
     running: Running, number: signal.Signals, store: str, study: Path
@@ -60,6 +61,7 @@ def test_interrupted_launch_leaves_no_trial_running(
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 def test_killed_launch_goes_on_where_it_stopped(running: Running, store: str, study: Path) -> None:
     running.kill()
     running.wait()

@@ -162,6 +162,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, url: str) -> tuple[Machin
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.usefixtures("finished")
 def test_other_machine_finishes_the_study_of_a_dead_one(url: str) -> None:
     trials = trials_at(url)
@@ -183,6 +184,7 @@ def test_other_machine_finishes_the_study_of_a_dead_one(url: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 def test_time_zones_of_machines_do_not_matter(finished: tuple[Machine, Machine], url: str) -> None:
     trials = trials_at(url)
     now = datetime.now(UTC).replace(tzinfo=None)  # the store keeps UTC

@@ -143,6 +143,7 @@ def test_kubernetes_pod_gets_the_store_and_its_password_from_a_secret() -> None:
     assert state in {mount["mountPath"] for mount in WORKER["volumeMounts"]}
 
 
+@pytest.mark.slow
 def test_kubernetes_pod_runs_a_command_that_exists(card_study: Path, tmp_path: Path) -> None:
     """The very words, on a small study of that name."""
     command, name, *options = WORKER["args"]

@@ -56,6 +56,7 @@ def test_launches_at_once_create_the_store_and_share_the_study(store_url: str, s
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_workers_that_know_only_the_store_share_the_study(
     engine: Engine, store_url: str, study: Path

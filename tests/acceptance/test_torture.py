@@ -18,6 +18,7 @@ def torture(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_trial_is_finished_once(torture: Any, tmp_path: Path, database: str) -> None:
     plan = torture.Plan(

@@ -58,6 +58,7 @@ def pages_database(postgres_url: str, postgres_server: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_page_runs_from_top_to_bottom(
     page: Path, folder: Path, request: pytest.FixtureRequest

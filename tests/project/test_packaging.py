@@ -96,6 +96,7 @@ def test_make_sets_the_environment_up_once(makefile: Path) -> None:
     assert "--group dev" in planned(makefile, "test")
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_three_packages_and_nothing_else(tmp_path: Path) -> None:
     if find_spec("hatchling") is None:
         pytest.skip("needs hatchling, the build backend")

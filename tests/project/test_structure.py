@@ -149,6 +149,7 @@ def test_lines_that_lean_on_a_riddle(line: str, *, riddle: bool) -> None:
     assert structure.is_riddle(line) == riddle
 
 
+@pytest.mark.slow
 def test_the_measures_are_printed() -> None:
     script = ROOT / "benchmarks" / "structure.py"
     done = subprocess.run(

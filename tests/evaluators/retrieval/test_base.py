@@ -27,6 +27,7 @@ def test_texts_longer_than_the_base_has_positions_for_are_refused(small_toy: Pat
         retrieval.build(small_toy, lengths={"query_length": 32, "document_length": 513})
 
 
+@pytest.mark.slow
 def test_code_of_a_base_is_neither_run_nor_exported(
     small_toy: Path, untrained: RetrievalEvaluator, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from evaluators.retrieval.checkpoint import Checkpoints, Training
 from evaluators.retrieval.evaluator import RetrievalEvaluator
 from tests.support.checkpoints import RESUMED, SUBSET, interrupt, kept
 
+pytestmark = pytest.mark.slow
+
 A_MINUTE = Training(seconds=60.0, notes=())
 
 

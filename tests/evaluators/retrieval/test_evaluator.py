@@ -12,6 +12,8 @@ from evaluators.retrieval.evaluator import RetrievalEvaluator
 from evaluators.retrieval.scoring import Prompts, score
 from tests.support import retrieval
 
+pytestmark = pytest.mark.slow
+
 SUBSET = (0, 2, 5)
 
 

@@ -14,6 +14,7 @@ from evaluators.retrieval.evaluator import RetrievalEvaluator
 from evaluators.retrieval.scoring import Prompts, score
 
 
+@pytest.mark.slow
 def test_an_export_loads_with_stock_libraries_and_scores_the_same(
     untrained: RetrievalEvaluator, tmp_path: Path
 ) -> None:

@@ -10,6 +10,8 @@ import evaluators
 from evaluators.retrieval import device, finetune, scoring
 from evaluators.retrieval.evaluator import RetrievalEvaluator
 
+pytestmark = pytest.mark.slow
+
 SUBSET = (0, 2, 5)
 
 

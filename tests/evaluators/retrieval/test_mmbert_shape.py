@@ -13,7 +13,8 @@ from evaluators._toy.words import vocabulary
 from evaluators.retrieval.evaluator import RetrievalEvaluator
 from tests.support import retrieval
 
-pytestmark = pytest.mark.slow  # files of 400 MB are written and read
+# files of 400 MB are written and read
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 EMBEDDINGS = 98_304_000
 LAYER = 1_917_696  # two norms of 384 among them

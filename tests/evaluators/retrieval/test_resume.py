@@ -16,6 +16,8 @@ from evaluators.retrieval.evaluator import RetrievalEvaluator
 from tests.support import retrieval
 from tests.support.checkpoints import QUICK, RESUMED, SUBSET, interrupt, kept
 
+pytestmark = pytest.mark.slow
+
 # a worker in a process of its own, which dies before it scores
 WORKER = """
 import os, signal, sys
@@ -72,7 +74,6 @@ def test_a_resumed_trial_reports_what_its_training_took(
     assert trainings == []
 
 
-@pytest.mark.slow
 def test_a_killed_workers_trial_is_finished_by_another_process(
     plain: RetrievalEvaluator, small_toy: Path, tmp_path: Path, trainings: list[int]
 ) -> None:

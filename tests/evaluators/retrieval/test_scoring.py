@@ -38,6 +38,7 @@ def in_fp32(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_scores_equal_the_librarys_on_real_data(
     precision: str, minilm: Path, mini_data: Path
@@ -75,6 +76,7 @@ def test_scores_equal_the_librarys_on_real_data(
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 def test_the_real_winner_scores_its_untrained_number_in_the_librarys_evaluator(
     minilm: Path, mini_data: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_world(folder: Path, tmp_path: Path) -> None:
     world.write(tmp_path)
     names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]

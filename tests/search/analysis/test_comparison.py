@@ -173,6 +173,7 @@ def test_comparison_says_what_the_leaderboard_does(engine: Engine) -> None:
             assert got.error == pytest.approx(row["difference_error"])
 
 
+@pytest.mark.slow
 def test_compare_equals_the_leaderboard_and_a_bootstrap_of_our_own(engine: Engine) -> None:
     study = begin_scored(engine)
     trials = draw_trials(3, queries=True, repeated=True)

@@ -49,6 +49,7 @@ def run_trials(engine: Engine, study: StudyRecord, number: int) -> None:
 # the store
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_resamples")
 def test_fits_say_how_well_a_screen_predicts(engine: Engine, screened: StudyRecord) -> None:
     assert measure_fits(engine, screened.id, [2, 3]) == []
@@ -121,6 +122,7 @@ def draw(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return trials + rng.normal(size=number), trials
 
 
+@pytest.mark.slow
 def test_intervals_are_as_wide_as_resampled_subsets_say() -> None:
     predicted, trials = draw(40)
     rng = np.random.default_rng(1)

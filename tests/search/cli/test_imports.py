@@ -53,6 +53,7 @@ def after(launched: str) -> dict[str, set[str]]:
     return {line.removesuffix(store).strip(): modules for line, modules in found.items()}
 
 
+@pytest.mark.slow
 def test_help_imports_no_command(after: dict[str, set[str]]) -> None:
     modules = after["--help"]
     assert not [name for name in modules if name.startswith("search.cli.commands.")]
@@ -86,6 +87,7 @@ def test_a_space_is_counted_without_the_libraries_of_a_store(after: dict[str, se
     assert not loaded & {*MODELS, *OPTIMIZERS, "sqlalchemy", "numpy"}
 
 
+@pytest.mark.slow
 def test_commands_that_search_load_models_only_through_an_evaluator(launched: str) -> None:
     line = f"answer card --store {launched}"
     (modules,) = run_all(line).values()

@@ -49,6 +49,7 @@ def test_the_best_of_a_space_is_found_in_a_fraction_of_its_trials() -> None:
     assert found == pytest.approx(best)
 
 
+@pytest.mark.slow
 def test_a_space_too_large_to_hold_is_climbed() -> None:
     assert not GPSampler(LARGE).surrogate.fits_in_memory
     found = best_score(search(GPSampler(LARGE, seed=1), trials=30))

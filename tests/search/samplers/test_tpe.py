@@ -1,11 +1,14 @@
 """The sampler `tpe`: Optuna's own estimator, decoded to valid subsets."""
 
+import pytest
+
 from search.observation import Observation
 from search.samplers.tpe import TPESampler
 from search.space import LayerSpace
 from tests.support.sampling import SPACE, complete, draw_members, make_sampler
 
 
+@pytest.mark.slow
 def test_learns_from_scores() -> None:
     """Good trials hold layer 20 and bad ones hold layer 1: its proposals follow."""
     history = [

@@ -1,10 +1,13 @@
 """The samplers without a memory for scores: `uniform` and `exhaustive`."""
 
+import pytest
+
 from search.space import LayerSpace
 from tests.support.chance import chi_square
 from tests.support.sampling import SPACE, complete, make_sampler, simulate
 
 
+@pytest.mark.slow
 def test_seeds_of_uniform_are_uniform() -> None:
     """Also over seeds, so that no subset is favoured as the first trial of a study."""
     space = LayerSpace(6, 3, None, "free", keep_first=False)

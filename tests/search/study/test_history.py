@@ -175,6 +175,7 @@ def test_other_depths_are_of_the_same_base_and_recipe(
 # many trials
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_fit_in_fifty_megabytes(engine: Engine, study: StudyRecord) -> None:
     number, depth = 10_000, 13
     fixed = {

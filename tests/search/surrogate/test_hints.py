@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from search.space import Subset
@@ -36,6 +37,7 @@ def test_a_hint_that_predicts_is_used_and_one_that_does_not_is_ignored() -> None
     assert errors[0] < errors[1]
 
 
+@pytest.mark.slow
 def test_a_hint_may_know_only_some_subsets() -> None:
     whole = hint_of(additive)
 

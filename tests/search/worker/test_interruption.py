@@ -185,6 +185,7 @@ def test_signal_in_a_destructor_between_trials_is_not_lost(
     assert len(states(engine)) <= 1
 
 
+@pytest.mark.slow
 def test_interruptions_are_no_reason_to_give_a_trial_up(engine: Engine, begin: Begin) -> None:
     def end(_: Subset) -> None:
         if len(evaluator.seen) < 4:

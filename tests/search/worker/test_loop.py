@@ -76,6 +76,7 @@ def test_only_the_depths_asked_for_are_worked_on(engine: Engine, begin: Begin) -
     assert_mirrored(engine)
 
 
+@pytest.mark.slow
 def test_budget_can_be_raised_and_lowered(engine: Engine, begin: Begin) -> None:
     run_trials(begin(only=[2], budget=2), Watcher())
     assert find_study(engine, "s").budgets == {2: 2, 3: 3}

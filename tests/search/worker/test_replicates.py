@@ -13,6 +13,8 @@ from search.worker.loop import run_trials
 from tests.support.stores import queue_of, trial_rows
 from tests.support.workers import Begin, Sums, Watcher, assert_mirrored, on_one_database
 
+pytestmark = pytest.mark.slow
+
 
 @on_one_database
 def test_each_subset_is_tried_with_its_replicates(engine: Engine, begin: Begin) -> None:

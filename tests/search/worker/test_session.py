@@ -127,6 +127,7 @@ def test_nothing_is_written_before_every_depth_is_planned(
     engine.dispose()
 
 
+@pytest.mark.slow
 @on_one_database
 def test_bad_lease_is_refused_before_anything_is_written(
     engine: Engine, begin: Begin, dump: Dump, monkeypatch: pytest.MonkeyPatch

@@ -130,6 +130,7 @@ def test_result_that_a_dead_worker_left_is_delivered_and_mirrored(
     assert_mirrored(engine)
 
 
+@pytest.mark.slow
 def test_killed_worker_is_replaced_and_every_trial_counts_once(
     engine: Engine, begin: Begin, store_url: str
 ) -> None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
@@ -142,6 +143,7 @@ def expected_tasks(drawn: Sequence[Run]) -> set[tuple[object, ...]]:
     return board
 
 
+@pytest.mark.slow
 @given(drawn=runs())
 @settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]

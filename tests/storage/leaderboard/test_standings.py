@@ -99,6 +99,7 @@ def simplicity(subset: Subset) -> tuple[int, Subset]:
 # the views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("queries", [True, False], ids=["queries", "tasks"])
 @pytest.mark.parametrize("repeated", [True, False], ids=["seeds", "one-seed"])
 def test_views_equal_numpy_live_and_stored(

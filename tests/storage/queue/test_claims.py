@@ -167,6 +167,7 @@ def test_enqueued_trials_wait_for_any_worker_outside_the_budget(
 # races
 
 
+@pytest.mark.slow
 def test_eight_racing_workers_keep_the_budget_and_share_nothing(
     engine: Engine, study: StudyRecord, worker: Workers, store_url: str
 ) -> None:

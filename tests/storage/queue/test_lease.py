@@ -14,6 +14,7 @@ TRIAL = new_trial((0, 1, 2, 3))
 AWAY = OperationalError("UPDATE", {}, Exception("no connection"))
 
 
+@pytest.mark.slow
 def test_lease_keeps_a_claim_past_its_first_expiry(worker: Workers) -> None:
     queue = worker(lease=1)
     with queue.lease(queue.claim(TRIAL)):

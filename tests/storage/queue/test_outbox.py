@@ -88,6 +88,7 @@ def test_nothing_is_left_of_a_result_that_was_written(
     assert (means(engine), kept(study)) == ([0.5], [])
 
 
+@pytest.mark.slow
 def test_result_waits_for_a_store_that_stays_away(
     engine: Engine, study: StudyRecord, worker: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +106,7 @@ def test_result_waits_for_a_store_that_stays_away(
     assert queue.deliver() == 0
 
 
+@pytest.mark.slow
 def test_result_of_a_killed_worker_is_delivered_once(
     engine: Engine, study: StudyRecord, worker: Workers, store_url: str
 ) -> None:
@@ -280,6 +282,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TASK = st.builds(TaskResult, FINITE, st.dictionaries(st.text(max_size=9), FINITE, max_size=4))
 
 
+@pytest.mark.slow
 @given(
     result=st.builds(
         Result,

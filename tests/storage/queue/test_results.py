@@ -176,6 +176,7 @@ def test_racing_results_count_once(
     assert sorted(rows) == sorted((f"q{number}", mean) for number in range(20))
 
 
+@pytest.mark.slow
 def test_workers_that_meet_the_same_queries_first_share_them(
     engine: Engine, study: StudyRecord, worker: Workers, store_url: str
 ) -> None:

@@ -15,6 +15,8 @@ from search.space import LayerSpace, Subset
 from search.space.prefix_tree import PrefixTree
 from tests.support.trees import tree_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_supernet_draws_subsets_and_trains_their_layers(
     screener: RetrievalEvaluator, monkeypatch: pytest.MonkeyPatch

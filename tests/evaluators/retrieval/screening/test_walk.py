@@ -14,11 +14,13 @@ from search.space.prefix_tree import PrefixTree
 from tests.support import retrieval
 from tests.support.trees import tree_of
 
+pytestmark = pytest.mark.slow
+
 ALL = ScreenOptions(queries=10_000, documents=100_000)
 FEW = ScreenOptions(queries=5, documents=20)
 
 
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.unmeasured)])
 def test_a_walk_scores_as_cutting_does(small_toy: Path, precision: str) -> None:
     """Also where a layer leaves its rhythm, and where layer 0 and its missing norm are cut off."""
     evaluator = retrieval.build(small_toy, precision=precision)

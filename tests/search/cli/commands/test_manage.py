@@ -52,6 +52,7 @@ def test_reader_compares_too(postgres_url: str, engine: Engine) -> None:
 # replicate
 
 
+@pytest.mark.slow
 def test_replicate_adds_trials_that_workers_then_run(replayed: str) -> None:
     words = ("replicate", "card", "--depth", "4", "--top", "2", "--seeds", "2")
     done = run_command(*words, "--store", replayed)
@@ -81,6 +82,7 @@ def test_replicate_of_a_depth_that_the_study_has_not(replayed: str) -> None:
 # delete
 
 
+@pytest.mark.slow
 def test_delete_removes_a_study_wholly_and_nothing_else(
     replayed: str, engine: Engine, tmp_path: Path, dump: Dump
 ) -> None:

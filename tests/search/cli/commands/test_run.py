@@ -26,6 +26,8 @@ from tests.support.replays import (
 )
 from tests.support.stores import Dump, new_trial, queue_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_launch_replays_the_card(
     launch_of_card: tuple[str, Done],

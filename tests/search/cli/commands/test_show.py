@@ -25,6 +25,7 @@ def read_csv(*words: object) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(done.stdout)))
 
 
+@pytest.mark.slow
 def test_studies_say_how_far_each_depth_is(launched: str) -> None:
     rows = read_json(run_command("studies", "--store", launched, "--json"))
     assert [(row["study"], row["depth"]) for row in rows] == [("card", d) for d in (4, 7, 13)]
@@ -156,6 +157,7 @@ def test_brackets_in_an_error_are_shown_as_they_are(store: str) -> None:
     assert reason in done.stdout
 
 
+@pytest.mark.slow
 def test_trial_that_was_set_aside_is_marked(store: str) -> None:
     """For people, a word in front of the reason; for programs, a field of its own."""
     with store_at(store, create=True) as engine:

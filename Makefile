@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 PIP := $(BIN)/python -m pip install --constraint constraints.txt
-PYTEST := -m pytest --numprocesses $(PROCESSES) --dist loadfile
+# the longest tests come first by name, so that no process waits long for the other one at the end
+PYTEST := -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-fast check docs clean

@@ -32,8 +32,8 @@ test: $(DEV) ## run all tests, print how much of the code they cover; TESTS=... 
 	$(BIN)/coverage report
 endif
 
-test-fast: $(DEV) ## run the tests that take no more than half a second each, on SQLite
-	$(BIN)/python $(PYTEST) -m 'not slow'
+test-fast: $(DEV) ## run the tests that take no more than half a second each, on SQLite and without models
+	$(BIN)/python $(PYTEST) -m 'not slow' --ignore tests/evaluators
 
 check: $(DEV) ## lint, formatting, types, and who may import whom
 	$(BIN)/ruff check

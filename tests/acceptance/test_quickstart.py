@@ -5,11 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import datasets
 import pytest
-from sentence_transformers import SentenceTransformer
 
-from evaluators._toy import base, world
+from evaluators._toy import world
 from search.analysis.answer import find_answers
 from search.cli.commands import demo
 from search.space import format_subset
@@ -28,7 +26,7 @@ SMALL = {
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A smaller world, a base that is hardly trained, and a short study."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))
     gc.collect()
     gc.freeze()  # a collection runs after each trial: spare it all that was imported
 
@@ -38,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         study = study.replace(long, short)
     monkeypatch.setattr(demo, "STUDY", study)
 
-    monkeypatch.setattr(base, "STEPS", 4)
+    monkeypatch.setattr("evaluators._toy.base.STEPS", 4)
     monkeypatch.setattr(world, "QUERIES", 12)
     monkeypatch.setattr(world, "DOCUMENTS", 60)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -73,6 +71,8 @@ def test_main_job_from_nothing_to_an_export(tmp_path: Path) -> None:
     assert f"**{format_subset(best.subset)}**" in (exported / "README.md").read_text(
         encoding="utf-8"
     )
+    from sentence_transformers import SentenceTransformer
+
     model = SentenceTransformer(str(exported), device="cpu")
     assert model.encode(["the red boat"]).shape == (1, 64)
 

@@ -85,10 +85,12 @@ def test_make_sets_the_environment_up_once(makefile: Path) -> None:
     for stamp in (".runtime-installed", ".dev-installed"):
         (makefile / ".venv" / stamp).touch()
     assert planned(makefile, "quickstart") == ".venv/bin/layer-search quickstart\n"
+
+    pytest_line = "-m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder"
     tests = planned(makefile, "test").splitlines()
-    assert ".venv/bin/coverage run -m pytest --numprocesses 2 --dist loadfile" in tests
+    assert f".venv/bin/coverage run {pytest_line}" in tests
     assert tests[-1] == ".venv/bin/coverage report"
-    assert "pytest --numprocesses 2 --dist loadfile -m 'not slow'" in planned(makefile, "test-fast")
+    assert f"{pytest_line} -m 'not slow' --ignore" in planned(makefile, "test-fast")
 
     later = (makefile / ".venv" / ".dev-installed").stat().st_mtime + 10
     os.utime(makefile / "constraints.txt", (later, later))

@@ -12,11 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel
-
 from evaluators._toy import world
-from evaluators._toy.base import make_tokenizer
 from evaluators._toy.words import vocabulary
 from tests.support.commands import run_command
 from tests.support.documents import ROOT
@@ -88,6 +84,11 @@ def shorten(study: str) -> str:
 
 def _write_base(folder: Path) -> None:
     """Write an untrained base of the layers and the width of all-MiniLM-L6-v2, and few words."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from evaluators._toy.base import make_tokenizer
+
     words = vocabulary()
     tokenizer = make_tokenizer(words)
     tokenizer.save_pretrained(folder)

@@ -17,7 +17,7 @@ import typer
 import typer.main
 import yaml
 
-from evaluators._toy import base, world
+from evaluators._toy import world
 from search.cli import app
 from search.cli.commands import demo
 from search.study.file import parse_study_file
@@ -123,7 +123,7 @@ class PageSession:
             return ""
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(base, "STEPS", 1)
+            patch.setattr("evaluators._toy.base.STEPS", 1)
             patch.setattr(world, "QUERIES", 8)
             patch.setattr(world, "DOCUMENTS", 24)
             patch.setattr(demo, "STUDY", shorten(demo.STUDY))

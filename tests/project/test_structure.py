@@ -74,6 +74,17 @@ def test_no_module_imports_itself_through_others() -> None:
     assert graph.circles == []
 
 
+def test_the_way_of_one_trial_knows_little_of_the_store() -> None:
+    arrows = structure.module_graph(ROOT).arrows
+    imported = {to for of, to in arrows if of == "search.worker.loop"}
+
+    assert {name for name in imported if name.startswith("storage")} == {
+        "storage.errors",
+        "storage.queue",
+        "storage.states",
+    }
+
+
 def test_circles_and_floors_of_a_graph() -> None:
     arrows = frozenset({("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")})
     graph = structure.Graph(frozenset("abcde"), arrows)

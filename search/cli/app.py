@@ -17,7 +17,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-import evaluators
 import search.errors
 import storage.errors
 from search.cli.output import fail
@@ -42,9 +41,6 @@ _COMMANDS = {
     "delete": "removal",
 }
 """The module of each command in `search.cli.commands`, in the order of `--help`."""
-
-_BAD_INPUT = (search.errors.InputError, evaluators.InputError, storage.errors.InputError)
-_FAILURES = (search.errors.SearchError, evaluators.EvaluatorError, storage.errors.StorageError)
 
 INTERRUPTED = 130
 """Exit code of an interrupted command, as a shell reports a process that Ctrl-C ended."""
@@ -152,8 +148,14 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """Print one line for `error` on stderr, and return the exit code it deserves."""
-    if isinstance(error, _BAD_INPUT):
+    import evaluators  # noqa: PLC0415 - a quarter of the time that `--help` would take
+
+    bad_input = (search.errors.InputError, evaluators.InputError, storage.errors.InputError)
+    if isinstance(error, bad_input):
         return fail(str(error), 2)
-    if isinstance(error, _FAILURES):
+
+    failures = (search.errors.SearchError, evaluators.EvaluatorError, storage.errors.StorageError)
+    if isinstance(error, failures):
         return fail(str(error), 1)
+
     return fail(f"{search.errors.describe_error(error)} (--debug shows where)", 1)

@@ -57,7 +57,7 @@ def after(launched: str) -> dict[str, set[str]]:
 def test_help_imports_no_command(after: dict[str, set[str]]) -> None:
     modules = after["--help"]
     assert not [name for name in modules if name.startswith("search.cli.commands.")]
-    assert not modules & (MODELS | OPTIMIZERS | {"sqlalchemy", "psycopg", "psutil"})
+    assert not modules & (MODELS | OPTIMIZERS | {"pydantic", "sqlalchemy", "psycopg", "psutil"})
 
     packages = {name for name in modules if name.split(".")[0] in ("search", "storage")}
     assert packages == {

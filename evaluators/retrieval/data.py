@@ -1,10 +1,13 @@
 """Training pairs and collections in NanoBEIR layout, loaded once per process."""
 
 import hashlib
+import logging
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets import Dataset, get_dataset_split_names, load_dataset
@@ -14,6 +17,8 @@ from evaluators.retrieval.options import EvaluationOptions, RetrievalOptions, Tr
 
 _FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 _HUB_ID = r"[\w.-]+/[\w.-]+"
+
+log = logging.getLogger("layer-search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,14 @@ class Collection:
         queries: text of each query, by query id.
         corpus: text of each document, by document id.
         relevant: ids of the documents that answer a query, by query id.
+        is_graded: whether its judgments have scores other than 1.
     """
 
     task: str
     queries: dict[str, str]
     corpus: dict[str, str]
     relevant: dict[str, set[str]]
+    is_graded: bool = False
 
 
 def locate(source: str, folder: Path, key: str) -> str:
@@ -160,7 +167,8 @@ def _with_standard_columns(data: Dataset, train: TrainOptions) -> Dataset:
 def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
     """Load the collections that `test` names, in its order.
 
-    Queries and documents without text are left out, as NanoBEIR's own evaluator does.
+    Queries and documents without text are left out, as NanoBEIR's own evaluator does. A judgment
+    with a score of 0 or less is none, all others count alike.
 
     Args:
         test: data set and tasks.
@@ -177,7 +185,14 @@ def collections(test: EvaluationOptions, folder: Path) -> list[Collection]:
         message = f"evaluator.test.tasks: {test.data} has no {unknown[0]!r}: it has {there}"
         raise InputError(message)
 
-    return [_load_collection(source, task, test, cache) for task in test.tasks or splits]
+    found = [_load_collection(source, task, test, cache) for task in test.tasks or splits]
+    if graded := ", ".join(collection.task for collection in found if collection.is_graded):
+        log.warning(
+            "judgments are graded: a score above 0 counts as relevant, no matter how high, and all "
+            "others as not relevant, in %s",
+            graded,
+        )
+    return found
 
 
 def _task_names(source: str, test: EvaluationOptions, cache: str | None) -> list[str]:
@@ -200,27 +215,52 @@ def _load_collection(
 ) -> Collection:
     """Load one task of `source`."""
 
-    def rows(config: str, *columns: str) -> list[tuple[str, str]]:
+    def rows(config: str, *columns: str, **defaults: object) -> list[tuple[Any, ...]]:
         try:
             split = load_dataset(
                 source, config, split=task, revision=test.revision, cache_dir=cache
             )
-            return list(zip(*(split[name] for name in columns), strict=True))
+            absent = {
+                name: [value] * len(split)
+                for name, value in defaults.items()
+                if name not in split.column_names
+            }
+            names = (*columns, *defaults)
+            values = (absent[name] if name in absent else split[name] for name in names)
+            return list(zip(*values, strict=True))
         except Exception as error:  # the library raises whatever its parts raise
             message = f"cannot load {config} of task {task} from {test.data}: {first_line(error)}"
             raise InputError(message) from error
 
     relevant: dict[str, set[str]] = {}
-    for query, documents in rows("qrels", "query-id", "corpus-id"):
-        ids = [documents] if isinstance(documents, str) else documents
-        relevant.setdefault(query, set()).update(ids)
+    grades: set[float] = set()
+    for query, documents, score in rows("qrels", "query-id", "corpus-id", score=1):
+        grade = _grade(score, task)
+        grades.add(grade)
+        if grade > 0:
+            ids = [documents] if isinstance(documents, str) else documents
+            relevant.setdefault(query, set()).update(ids)
 
     return Collection(
         task,
         {name: text for name, text in rows("queries", "_id", "text") if text},
         {name: text for name, text in rows("corpus", "_id", "text") if text},
         relevant,
+        is_graded=not grades <= {1},
     )
+
+
+def _grade(score: object, task: str) -> float:
+    """Return the score of a judgment, which some data sets hold as text."""
+    try:
+        grade = float(score)  # type: ignore[arg-type]  # whatever the column holds
+    except (TypeError, ValueError):
+        grade = math.nan
+
+    if math.isnan(grade):
+        message = f"qrels of task {task}: the score of a judgment is a number, not {score!r}"
+        raise InputError(message)
+    return grade
 
 
 def fingerprint_pairs(pairs: Dataset) -> str:

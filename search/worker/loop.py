@@ -204,7 +204,7 @@ def _give_back(session: Session, claim: Claim, broke: str | None = None) -> None
 
 @contextmanager
 def _best_effort(action: str) -> Iterator[None]:
-    """Go on when the block fails: what is left undone, the end of the lease mends."""
+    """Go on when the block fails: the end of the lease makes up for work left undone."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever the database raises while it is away

@@ -220,14 +220,10 @@ def _load_collection(
             split = load_dataset(
                 source, config, split=task, revision=test.revision, cache_dir=cache
             )
-            absent = {
-                name: [value] * len(split)
-                for name, value in defaults.items()
-                if name not in split.column_names
-            }
-            names = (*columns, *defaults)
-            values = (absent[name] if name in absent else split[name] for name in names)
-            return list(zip(*values, strict=True))
+            for name in defaults.keys() - set(split.column_names):
+                split = split.add_column(name, [defaults[name]] * len(split))
+
+            return list(zip(*(split[name] for name in (*columns, *defaults)), strict=True))
         except Exception as error:  # the library raises whatever its parts raise
             message = f"cannot load {config} of task {task} from {test.data}: {first_line(error)}"
             raise InputError(message) from error

@@ -23,18 +23,33 @@ class StrictRecord(BaseModel):
 
 
 class BaseOptions(StrictRecord):
-    """`[base]`: the pretrained encoder that is cut, and how text goes through it."""
+    """`[base]`: the pretrained encoder that is cut, and how text goes through it.
+
+    Keys that are left out are as the base was shipped, by its files of sentence-transformers.
+    """
 
     model: Text
     """Hub id, or path of a local folder in the hub's layout."""
     revision: Text | None = None
     """Commit or tag on the hub; pin it, so that the recipe stays the same."""
-    pooling: Literal["mean", "cls", "max", "lasttoken"] = "mean"
-    """How token embeddings become the embedding of a text."""
-    query_length: Annotated[int, Field(ge=2)] = 64
-    """Longest query, in tokens."""
-    document_length: Annotated[int, Field(ge=2)] = 256
-    """Longest document, in tokens."""
+    pooling: (
+        Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens", "weightedmean"] | None
+    ) = None
+    """How token embeddings become the embedding of a text; the base's own when left out."""
+    dense: bool | None = None
+    """Whether the base's Dense modules behind the pooling are kept; they are when left out."""
+    normalize: bool | None = None
+    """Whether embeddings are brought to length 1; as the base does when left out."""
+    similarity: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None
+    """Similarity of a query and a document; the base's own when left out, else cosine."""
+    query_prompt: str | None = None
+    """Text before each query; the base's own when left out, "" for none."""
+    document_prompt: str | None = None
+    """Text before each document; the base's own when left out, "" for none."""
+    query_length: Annotated[int, Field(ge=2)] | None = None
+    """Longest query, in tokens; the base's own when left out, 64 if it has none."""
+    document_length: Annotated[int, Field(ge=2)] | None = None
+    """Longest document, in tokens; the base's own when left out, 256 if it has none."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of matrix products; weights are always kept in fp32."""
 

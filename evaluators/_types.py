@@ -47,6 +47,8 @@ class Description:
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
         fingerprints: SHA-256 of the weights and of each data set, by their role: `base`, `train`.
         versions: versions of the libraries that decide a score, by library.
+        settings: pooling, prompts and all else of the base that decides a score besides its
+            weights, as plain JSON values by name.
     """
 
     base: str
@@ -54,6 +56,7 @@ class Description:
     period: int | None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

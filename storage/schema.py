@@ -110,6 +110,8 @@ class Study(Table):
     """SHA-256 of base and data when the study began."""
     versions: Mapped[dict[str, Any] | None]
     """Versions of the libraries that decide a score when it began; NULL before release 0.2."""
+    settings: Mapped[dict[str, Any] | None]
+    """Pooling, prompts and the like of the base when it began; NULL before release 0.5."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 

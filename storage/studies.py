@@ -26,6 +26,8 @@ class StudyDefinition:
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
         fingerprints: SHA-256 of the base and of each data set, by name.
         versions: versions of the libraries that decide a score.
+        settings: pooling, prompts and all else of the base that decides a score besides its
+            weights, by name; None in a study that began before they were recorded.
     """
 
     name: str
@@ -37,6 +39,7 @@ class StudyDefinition:
     period: int | None
     fingerprints: Mapping[str, str]
     versions: Mapping[str, str]
+    settings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

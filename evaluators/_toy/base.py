@@ -55,7 +55,7 @@ def write(
     pairs = training_pairs(options, source, triplets.parent)
     train(model, pairs, options, Run(seed, bf16=False, micro_batch=None, progress=progress))
 
-    module.auto_model.save_pretrained(scratch)
+    model.save_pretrained(str(scratch), create_model_card=False)
     scratch.replace(folder)
 
 

@@ -75,7 +75,7 @@ class RetrievalEvaluator:
         """
         device.silence_libraries()
         loaded = LoadedBase.load(base, context.folder, device.claim(context.device))
-        fingerprints = {"base": loaded.encoder.fingerprint()}
+        fingerprints = {"base": loaded.fingerprint()}
 
         pairs = None
         if options.steps and options.train and not context.base_only:
@@ -90,13 +90,15 @@ class RetrievalEvaluator:
         description = Description(
             base=Path(base.model).name,
             layers=loaded.encoder.layers,
-            period=loaded.encoder.period,
+            period=loaded.encoder.rhythm.period if loaded.encoder.rhythm else None,
             fingerprints=fingerprints,
             versions={name: version(name) for name in _LIBRARIES},
+            settings=loaded.settings.model_dump(mode="json"),
         )
         recipe = {
             "options": options.model_dump(mode="json"),
             "base": base.model_dump(mode="json"),
+            "settings": description.settings,
             "fingerprints": description.fingerprints,
             "versions": description.versions,
             "device": device.label(loaded.device),
@@ -194,7 +196,6 @@ class RetrievalEvaluator:
             scores[collection.task] = scoring.score_within_memory(
                 model,
                 collection,
-                self._prompts,
                 batch_size=self.options.test.batch_size,
                 bf16=self.base.bf16,
             )
@@ -227,12 +228,18 @@ class RetrievalEvaluator:
             TrialFailure: NaN, or an empty task.
         """
         model = self.base.whole()
-        stack = SharedStack.take_over(model, self.base.encoder.stack)
+        stack = SharedStack.take_over(model, self.base.encoder)
 
         if options.weights == "supernet":
             if self.pairs is None:
                 message = (
                     'screen.weights = "supernet" needs evaluator.train and evaluator.steps > 0'
+                )
+                raise InputError(message)
+            if by_layer := self.base.encoder.weights_by_layer():
+                message = (
+                    'screen.weights = "supernet" cannot train a base that keeps a part for each '
+                    f'layer outside its layers ({by_layer[0]}): use "untrained"'
                 )
                 raise InputError(message)
             recipe = supernet.Recipe(self.pairs, self.options, self.base.bf16, self.checkpoints)
@@ -242,7 +249,6 @@ class RetrievalEvaluator:
             model.eval(),
             stack,
             sample_collections(self.collections, options),
-            self._prompts,
             batch_size=options.batch_size,
             bf16=self.base.bf16,
         )
@@ -269,13 +275,7 @@ class RetrievalEvaluator:
             EvaluatorError: the folder exists, or the reloaded model differs from the cut one.
         """
         model, _ = self.base.cut(subset)
-        model.prompts = {"query": self._prompts.query, "document": self._prompts.document}
-        return export.write(model, folder, card, self.base.encoder.period)
-
-    @property
-    def _prompts(self) -> scoring.Prompts:
-        """Texts put before queries and documents."""
-        return scoring.Prompts(self.options.query_prompt, self.options.document_prompt)
+        return export.write(model, folder, card, self.base.encoder.cut_rhythm(subset))
 
 
 def _timed(step: Callable[[], Value]) -> tuple[Value, float]:

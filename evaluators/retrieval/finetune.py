@@ -18,6 +18,7 @@ from sentence_transformers.sentence_transformer.losses import (
     MultipleNegativesRankingLoss,
 )
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
+from sentence_transformers.util import SimilarityFunction
 from transformers import (
     PrinterCallback,
     TrainerCallback,
@@ -32,6 +33,9 @@ from evaluators._types import Progress
 from evaluators.retrieval import device
 from evaluators.retrieval.options import RetrievalOptions
 
+COSINE_SCALE = 20.0
+"""Factor of cosines in the loss: the library's default, an inverse temperature. Other similarities
+have no bounds and keep their own scale, as the library advises for dot products."""
 _LOGGED_PARTS = 10
 """The loss is looked at this often in a run: enough to end a run soon after it became NaN, and
 seldom enough that waiting for the device to report it costs nothing."""
@@ -136,8 +140,8 @@ def _arguments(
     model: SentenceTransformer, pairs: Dataset, options: RetrievalOptions, run: Run, scratch: str
 ) -> SentenceTransformerTrainingArguments:
     """Return the arguments of the stock trainer."""
-    prompts = dict.fromkeys(pairs.column_names, options.document_prompt)
-    prompts["anchor"] = options.query_prompt
+    prompts = dict.fromkeys(pairs.column_names, model.prompts["document"] or "")
+    prompts["anchor"] = model.prompts["query"] or ""
 
     # the lengths of queries and documents differ, and the model knows them by these names
     roles = {name: "query" if name == "anchor" else "document" for name in pairs.column_names}
@@ -165,14 +169,17 @@ def _arguments(
 
 
 def _loss(model: SentenceTransformer, micro_batch: int | None) -> torch.nn.Module:
-    """Return the ranking loss.
+    """Return the ranking loss over the model's own similarity.
 
     Both forms compute the same gradients; the cached one in less memory (GradCache, Gao et al.
     2021).
     """
+    similarity = SimilarityFunction.to_similarity_fn(model.similarity_fn_name)
+    scale = COSINE_SCALE if model.similarity_fn_name == "cosine" else 1.0
+
     if micro_batch is None:
-        return MultipleNegativesRankingLoss(model)
-    return CachedMultipleNegativesRankingLoss(model, mini_batch_size=micro_batch)
+        return MultipleNegativesRankingLoss(model, scale, similarity)
+    return CachedMultipleNegativesRankingLoss(model, scale, similarity, mini_batch_size=micro_batch)
 
 
 class _Trainer(SentenceTransformerTrainer):

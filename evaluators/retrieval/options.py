@@ -61,10 +61,6 @@ class RetrievalOptions(EvaluatorOptions):
     """Peak learning rate, after warm-up; it then falls linearly to 0."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the steps over which the learning rate rises."""
-    query_prompt: str = ""
-    """Text put before each query."""
-    document_prompt: str = ""
-    """Text put before each document."""
 
     @property
     def first_micro_batch(self) -> int | None:

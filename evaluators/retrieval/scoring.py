@@ -1,7 +1,6 @@
 """NDCG@10 per query, equal to the mean that `NanoBEIREvaluator` reports."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -17,18 +16,9 @@ DISCOUNTS = [1 / math.log2(rank + 1) for rank in range(1, CUTOFF + 1)]
 """Weight of a relevant document at each rank, from 1 on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """Text put before each query and each document."""
-
-    query: str = ""
-    document: str = ""
-
-
 def score_within_memory(
     model: SentenceTransformer,
     collection: Collection,
-    prompts: Prompts,
     *,
     batch_size: int,
     bf16: bool,
@@ -38,7 +28,6 @@ def score_within_memory(
     Args:
         model: the retriever, on its device and in evaluation mode.
         collection: the task.
-        prompts: put before queries and documents.
         batch_size: texts encoded at once, in the first attempt.
         bf16: run matrix products in bfloat16.
 
@@ -50,7 +39,7 @@ def score_within_memory(
     while True:
         try:
             with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
-                return score(model, collection, prompts, batch_size)
+                return score(model, collection, batch_size)
         except (RuntimeError, MemoryError) as error:
             if not device.is_out_of_memory(error) or batch_size == 1:
                 raise
@@ -59,18 +48,16 @@ def score_within_memory(
         device.free_memory()  # out here, where no traceback holds tensors any more
 
 
-def score(
-    model: SentenceTransformer, collection: Collection, prompts: Prompts, batch_size: int
-) -> TaskEvaluation:
+def score(model: SentenceTransformer, collection: Collection, batch_size: int) -> TaskEvaluation:
     """Score `model` on one task by NDCG@10: the mean, and by query id.
 
-    Relevance is binary and similarity is cosine; equal similarities are ranked by document id, and
-    queries without a relevant document are left out, all as in `NanoBEIREvaluator`.
+    Prompts, lengths and similarity are the model's own and relevance is binary; equal similarities
+    are ranked by document id, and queries without a relevant document are left out, all as in
+    `NanoBEIREvaluator`.
 
     Args:
         model: the retriever.
         collection: the task.
-        prompts: put before queries and documents.
         batch_size: texts encoded at once.
 
     Raises:
@@ -81,14 +68,12 @@ def score(
 
     query_embeddings = model.encode_query(
         list(queries.values()),
-        prompt=prompts.query or None,
         batch_size=batch_size,
         convert_to_tensor=True,
         show_progress_bar=False,
     )
     document_embeddings = model.encode_document(
         list(documents.values()),
-        prompt=prompts.document or None,
         batch_size=batch_size,
         convert_to_tensor=True,
         show_progress_bar=False,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.space import Subset, format_subset
+from search.study.base_settings import settings_in_words
 from search.study.file import StudyFile
 from storage.leaderboard import Row
 from storage.studies import StudyRecord
@@ -15,7 +16,7 @@ _CODE = """\
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("{name}")  # {pooling} pooling
+model = SentenceTransformer("{name}")
 ```"""
 _PROVENANCE = (
     "Each score was measured after the short fine-tune of the study, not on the weights in this "
@@ -47,8 +48,8 @@ def write_card(
         _front_matter(hub_id),
         f"# {name}",
         _summary(study, hub_id, kept, ranking),
-        _CODE.format(name=name, pooling=file.base.pooling if file.base else "mean"),
-        *_lengths(file),
+        _CODE.format(name=name),
+        *_settings(study, file),
         "## How these layers were found",
         _search(study, file, len(kept), len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
@@ -88,14 +89,19 @@ def _summary(study: StudyRecord, hub_id: str | None, kept: Subset, ranking: Sequ
     return text
 
 
-def _lengths(file: StudyFile) -> list[str]:
-    """Return a paragraph on the longest texts that the saved settings read."""
-    if file.base is None:
+def _settings(study: StudyRecord, file: StudyFile) -> list[str]:
+    """Return a paragraph on the settings that the model was scored and saved with."""
+    settings = study.settings
+    if settings is None and file.base is not None:  # a study that began before they were recorded
+        settings = file.base.model_dump(mode="json")
+    words = settings_in_words(settings or {})
+    if not words:
         return []
+
+    escaped = words.replace("`", "'")
     text = (
-        f"`encode_query` reads {file.base.query_length} tokens and `encode_document` "
-        f"{file.base.document_length}, as in the study; set `model[0].query_length` and "
-        "`model[0].document_length` to change that."
+        f"Saved with the settings of the study: `{escaped}`. `encode_query` and `encode_document` "
+        "apply them."
     )
     return [text]
 

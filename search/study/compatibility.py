@@ -71,6 +71,9 @@ def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
         for part in sorted({*record.fingerprints, *base.fingerprints})
         if record.fingerprints.get(part) != base.fingerprints.get(part)
     ]
+    for name, began in sorted((record.settings or {}).items()):
+        if (here := base.settings.get(name)) != began:
+            differing.append(f"the base's {name} {here!r} (it began with {began!r})")
     for library in sorted({*record.versions} & {*base.versions}):
         began, here = record.versions[library], base.versions[library]
         if began.split(".")[0] != here.split(".")[0]:

@@ -100,10 +100,17 @@ class StudyFile(evaluators.StrictRecord):
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
 
-    @property
-    def recipe_hash(self) -> str:
-        """SHA-256 of everything that decides a score but subset and seed."""
+    def recipe_hash(self, settings: Mapping[str, object] | None = None) -> str:
+        """Return the SHA-256 of everything that decides a score but subset and seed.
+
+        Args:
+            settings: settings of the base as they were resolved; they stand for the keys of
+                `[base]` that may be left out.
+        """
         recipe = {section: self.plain()[section] for section in ("base", "evaluator")}
+        if settings:
+            named = {key: recipe["base"][key] for key in ("model", "revision", "precision")}
+            recipe["base"] = {**named, "settings": settings}
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -156,6 +163,7 @@ def parse_study_file(data: Mapping[str, Any]) -> StudyFile:
             raise InputError(message)
 
     sampler = {"name": "gp"} | dict(data.get("sampler", {}))
+    data = _with_prompts_of_base(data)
     evaluator = dict(data.get("evaluator", {}))
     complete = {
         "space": {},
@@ -167,6 +175,17 @@ def parse_study_file(data: Mapping[str, Any]) -> StudyFile:
     file = validate(StudyFile, complete, "")
     _check_study(file.study)
     return file
+
+
+def _with_prompts_of_base(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a file with its prompts in `[base]`; until release 0.4 `[evaluator]` had them."""
+    evaluator, base = dict(data.get("evaluator", {})), data.get("base")
+    if evaluator.get("name") != "retrieval" or not isinstance(base, dict):
+        return data
+
+    names = ("query_prompt", "document_prompt")
+    prompts = {name: evaluator.pop(name) for name in names if name in evaluator}
+    return {**data, "evaluator": evaluator, "base": {**prompts, **base}}
 
 
 def _check_study(study: StudyOptions) -> None:

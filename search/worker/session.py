@@ -161,10 +161,11 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         name=file.study.name,
         file=file.plain(),
         folder=str(folder),
-        recipe_hash=file.recipe_hash,
+        recipe_hash=file.recipe_hash(base.settings),
         base=base.base,
         layers=base.layers,
         period=base.period,
         fingerprints=dict(base.fingerprints),
         versions=dict(base.versions),
+        settings=dict(base.settings),
     )

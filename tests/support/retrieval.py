@@ -28,7 +28,7 @@ def build(
     *,
     base: str | Path = "base",
     precision: str = "fp32",
-    lengths: Mapping[str, int] = LENGTHS,
+    settings: Keys | None = None,
     scratch: Path | None = None,
 ) -> RetrievalEvaluator:
     """The evaluator over the world in `folder`, with quick defaults.
@@ -38,11 +38,11 @@ def build(
         changes: keys of `[evaluator]` that differ from the defaults.
         base: the base, in that folder or elsewhere.
         precision: of matrix products.
-        lengths: longest query and document, in tokens.
+        settings: keys of `[base]` that differ from the defaults; the lengths are short.
         scratch: where checkpoints are kept; None keeps none.
     """
     record = evaluators.BaseOptions.model_validate(
-        {"model": str(base), "precision": precision, **lengths}
+        {"model": str(base), "precision": precision, **LENGTHS, **(settings or {})}
     )
     context = evaluators.Context(record, folder, "cpu", scratch=scratch)
     made = Options.model_validate_json(options_json(changes or {})).create(context)

@@ -33,6 +33,11 @@ forbidden = [1, 20]
 model = "jhu-clsp/mmBERT-small"
 revision = "abc123"
 pooling = "cls"
+dense = false
+normalize = true
+similarity = "dot"
+query_prompt = "query: "
+document_prompt = "passage: "
 query_length = 48
 document_length = 192
 precision = "bf16"
@@ -50,8 +55,6 @@ batch_size = 512
 micro_batch = 16
 learning_rate = 5e-5
 warmup = 0.1
-query_prompt = "query: "
-document_prompt = "passage: "
 
 [evaluator.train]
 data = "some/triplets"

@@ -17,13 +17,12 @@ from sentence_transformers import SentenceTransformer
 from evaluators._errors import TrialFailure
 from evaluators._types import ScreenScore, SubsetTree
 from evaluators.retrieval.data import Collection
-from evaluators.retrieval.scoring import Prompts, ndcg_by_query
+from evaluators.retrieval.scoring import ndcg_by_query
+from evaluators.retrieval.screening.calls import Call, arguments_by_layer, call_at
 from evaluators.retrieval.screening.stack import SharedStack, Step
 
 Hidden = list[torch.Tensor]
 """Hidden states (texts, tokens, hidden size) of each batch."""
-Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
-"""By position, the arguments that the stock model passes to the layer besides hidden states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,13 @@ class _Batch:
     Attributes:
         features: the tokenizer's output for them.
         places: index of each text among all texts.
-        calls: arguments of each layer besides hidden states.
+        calls: arguments of each layer of the base besides hidden states.
         root: hidden states (texts, tokens, hidden size) before the first layer.
     """
 
     features: dict[str, Any]
     places: list[int]
-    calls: Calls
+    calls: list[Call]
     root: torch.Tensor
 
 
@@ -50,7 +49,6 @@ class Walk:
         model: retriever with all layers of the base; its stack is taken over.
         stack: that stack.
         collections: the tasks to score on, with the corpus of each in ascending order of ids.
-        prompts: put before queries and documents.
         batch_size: texts run at once.
         bf16: run matrix products in bfloat16.
     """
@@ -60,7 +58,6 @@ class Walk:
         model: SentenceTransformer,
         stack: SharedStack,
         collections: Sequence[Collection],
-        prompts: Prompts,
         *,
         batch_size: int,
         bf16: bool,
@@ -73,14 +70,16 @@ class Walk:
 
         self._texts = 0
         self._batches: list[_Batch] = []
+        self._base_embeddings: list[torch.Tensor] = []
         self._spans: list[tuple[slice, slice]] = []
         with torch.inference_mode():
             for part in collections:
-                queries = self._add_texts(part.queries.values(), "query", prompts.query)
-                documents = self._add_texts(part.corpus.values(), "document", prompts.document)
+                queries = self._add_texts(part.queries.values(), "query")
+                documents = self._add_texts(part.corpus.values(), "document")
                 self._spans.append((queries, documents))
 
-            self._base_similarities = self._similarities_of_base()
+            self._by_layer = arguments_by_layer(self._batches[0].calls, stack.types)
+            self._base_similarities = self._similarities(self._base_embeddings)
 
     def run(self, tree: SubsetTree) -> Iterator[ScreenScore]:
         """Score all subsets that `tree` wants, depth first.
@@ -110,17 +109,18 @@ class Walk:
     def _run_layer(self, position: int, layer: int, hidden: Hidden) -> Hidden:
         """Return the hidden states after one more layer."""
         self.forwards += 1
-        calls = [batch.calls[position] for batch in self._batches]
+        place = self._stack.place(position, layer)
+        calls = [call_at(place, layer, batch.calls, self._by_layer) for batch in self._batches]
 
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
             return [
-                self._stack.run(position, layer, states, *arguments, **options)
+                self._stack.run(place, layer, states, *arguments, **options)
                 for states, (arguments, options) in zip(hidden, calls, strict=True)
             ]
 
     # --- before the walk
 
-    def _add_texts(self, texts: Iterable[str], task: str, prompt: str) -> slice:
+    def _add_texts(self, texts: Iterable[str], task: str) -> slice:
         """Tokenize texts, and record the work of the stock model before its first layer.
 
         Returns:
@@ -132,43 +132,41 @@ class Walk:
 
         for start in range(0, len(order), self._batch_size):
             chosen = order[start : start + self._batch_size]
-            features = self._tokenize([listed[i] for i in chosen], task, prompt)
+            features = self._tokenize([listed[i] for i in chosen], task)
             calls, root = self._record_calls(features)
             self._batches.append(_Batch(features, [first + i for i in chosen], calls, root))
 
         self._texts += len(listed)
         return slice(first, self._texts)
 
-    def _tokenize(self, texts: list[str], task: str, prompt: str) -> dict[str, Any]:
-        """Return the tokenizer's output for texts, on the model's device."""
-        features = self._model.preprocess(texts, prompt=prompt or None, task=task)
+    def _tokenize(self, texts: list[str], task: str) -> dict[str, Any]:
+        """Return the tokenizer's output for texts behind their prompt, on the model's device."""
+        features = self._model.preprocess(texts, prompt=self._model.prompts[task], task=task)
         return {
             name: value.to(self._model.device) if isinstance(value, torch.Tensor) else value
             for name, value in features.items()
         }
 
-    def _record_calls(self, features: dict[str, Any]) -> tuple[Calls, torch.Tensor]:
-        """Record the arguments of each layer, and the hidden states before the first."""
-        calls: Calls = []
+    def _record_calls(self, features: dict[str, Any]) -> tuple[list[Call], torch.Tensor]:
+        """Record the arguments of each layer, and the hidden states before the first.
+
+        All layers of the base are run for that; the embeddings they give are kept, too.
+        """
+        calls: list[Call] = []
         roots: Hidden = []
 
         def step(
-            _position: int,
+            position: int,
             hidden: torch.Tensor,
             *arguments: Any,
             **options: Any,
         ) -> torch.Tensor:
             calls.append((arguments, options))
             roots.append(hidden)
-            return hidden
+            return self._stack.run(position, position, hidden, *arguments, **options)
 
-        self._embed(features, step)
+        self._base_embeddings.append(self._embed(features, step))
         return calls, roots[0]
-
-    def _similarities_of_base(self) -> list[torch.Tensor]:
-        """Return the cosines (queries, documents) of each task by all layers of the base."""
-        step = self._stack.step_through(tuple(range(len(self._batches[0].calls))))
-        return self._similarities([self._embed(batch.features, step) for batch in self._batches])
 
     # --- one subset
 
@@ -201,10 +199,10 @@ class Walk:
         self._stack.step = step
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
             embeddings: torch.Tensor = self._model(dict(features))["sentence_embedding"]
-        return embeddings.float()
+        return embeddings[:, : self._model.truncate_dim].float()
 
     def _similarities(self, embeddings: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return the cosines (queries, documents) of each task.
+        """Return the similarities (queries, documents) of each task.
 
         Args:
             embeddings: (texts, size) of each batch.
@@ -214,8 +212,10 @@ class Walk:
         for batch, part in zip(self._batches, embeddings, strict=True):
             whole[batch.places] = part
 
-        whole = torch.nn.functional.normalize(whole, dim=1)
-        return [whole[queries] @ whole[documents].T for queries, documents in self._spans]
+        return [
+            self._model.similarity(whole[queries], whole[documents])
+            for queries, documents in self._spans
+        ]
 
 
 def _correlation(left: torch.Tensor, right: torch.Tensor) -> float:

@@ -25,6 +25,7 @@ from search.cli.store import connected, opened
 from search.cli.tables import format_error, print_answers, print_fits, print_ranking
 from search.errors import InputError, SearchError
 from search.space import parse_subset
+from search.study.base_settings import settings_in_words
 from search.study.compatibility import require_unchanged
 from search.study.file import parse_study_file, read_study_file
 from search.study.plan import require_depths, require_layers
@@ -201,8 +202,11 @@ def _run_session(session: Session, engine: Engine) -> None:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how large each space is, and whether a screen of it is unfinished."""
+    """Say how the base is used, how large each space is, and which screens are unfinished."""
     name = session.study.name
+    if words := settings_in_words(session.evaluator.description.settings):
+        remark(f"{name}: {session.study.base} with {words}")
+
     for depth, plan in session.plans.items():
         line = f"{name}/L{depth}: subsets in the space: {plan.space.count}"
         if plan.outside:

@@ -24,7 +24,7 @@ def test_a_base_that_is_not_there_is_refused(small_toy: Path) -> None:
 
 def test_texts_longer_than_the_base_has_positions_for_are_refused(small_toy: Path) -> None:
     with pytest.raises(evaluators.InputError, match="document_length go to 512 with base"):
-        retrieval.build(small_toy, lengths={"query_length": 32, "document_length": 513})
+        retrieval.build(small_toy, settings={"document_length": 513})
 
 
 @pytest.mark.slow

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import evaluators
-from evaluators.retrieval import base, data, finetune
+from evaluators.retrieval import data, finetune
+from evaluators.retrieval.base import loaded
 from evaluators.retrieval.evaluator import RetrievalEvaluator
-from evaluators.retrieval.scoring import Prompts, score
+from evaluators.retrieval.scoring import score
 from tests.support import retrieval
 
 pytestmark = pytest.mark.slow
@@ -20,8 +21,9 @@ SUBSET = (0, 2, 5)
 def test_prompts_reach_queries_and_documents(
     untrained: RetrievalEvaluator, small_toy: Path
 ) -> None:
-    prompted = retrieval.build(small_toy, {"query_prompt": "again", "document_prompt": "the day"})
-    model, _ = prompted.base.cut(SUBSET)
+    prompts = {"query_prompt": "again", "document_prompt": "the day"}
+    prompted = retrieval.build(small_toy, settings=prompts)
+    model, _ = untrained.base.cut(SUBSET)
     collection = prompted.collections[0]
     by_hand = replace(
         collection,
@@ -29,7 +31,7 @@ def test_prompts_reach_queries_and_documents(
         corpus={name: "the day" + text for name, text in collection.corpus.items()},
     )
 
-    expected = score(model, by_hand, Prompts(), 64)
+    expected = score(model, by_hand, 64)
     found = prompted.evaluate(SUBSET, 0).tasks[collection.task]
 
     assert found == expected
@@ -42,7 +44,7 @@ def test_without_steps_the_cut_model_is_scored_as_it_is(untrained: RetrievalEval
     evaluation = untrained.evaluate(SUBSET, 0)
 
     for collection in untrained.collections:
-        assert evaluation.tasks[collection.task] == score(model, collection, Prompts(), 64)
+        assert evaluation.tasks[collection.task] == score(model, collection, 64)
     assert evaluation == replace(untrained.evaluate(SUBSET, 1), seconds=evaluation.seconds)
 
 
@@ -88,7 +90,7 @@ def test_data_and_base_are_read_once(
         raise AssertionError(message)
 
     monkeypatch.setattr(data, "load_dataset", refuse)
-    monkeypatch.setattr(base, "Transformer", refuse)
+    monkeypatch.setattr(loaded, "load_whole", refuse)
 
     assert trained.evaluate((0, 1), 0).mean > 0
 

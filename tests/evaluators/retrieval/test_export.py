@@ -11,7 +11,8 @@ from transformers import AutoModel, AutoTokenizer
 import evaluators
 from evaluators.retrieval import export
 from evaluators.retrieval.evaluator import RetrievalEvaluator
-from evaluators.retrieval.scoring import Prompts, score
+from evaluators.retrieval.scoring import score
+from evaluators.retrieval.surgery import Rhythm
 
 
 @pytest.mark.slow
@@ -26,7 +27,7 @@ def test_an_export_loads_with_stock_libraries_and_scores_the_same(
     model = SentenceTransformer(str(folder), device="cpu")
     recorded = untrained.evaluate(subset, 0)
     for collection in untrained.collections:
-        assert score(model, collection, Prompts(), 64) == recorded.tasks[collection.task]
+        assert score(model, collection, 64) == recorded.tasks[collection.task]
 
     assert AutoModel.from_pretrained(folder).config.num_hidden_layers == 4
     assert AutoTokenizer.from_pretrained(folder)("red boat")["input_ids"][0] == 2
@@ -67,8 +68,8 @@ def test_an_export_that_reloads_differently_leaves_nothing(
 ) -> None:
     real = export._extend_config
 
-    def spoil(path: Path, period: int | None) -> None:
-        real(path, period)
+    def spoil(path: Path, rhythm: Rhythm | None) -> None:
+        real(path, rhythm)
         config = json.loads(path.read_text())
         config["layer_types"] = ["full_attention"] * 3
         path.write_text(json.dumps(config))

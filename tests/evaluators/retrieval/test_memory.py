@@ -45,7 +45,7 @@ def micro_batch(_model: object, _pairs: object, _options: object, run: finetune.
     return run.micro_batch
 
 
-def batch_size(_model: object, _collection: object, _prompts: object, size: int) -> int:
+def batch_size(_model: object, _collection: object, size: int) -> int:
     """Size of a batch in scoring."""
     return size
 

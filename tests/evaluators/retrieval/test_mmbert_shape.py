@@ -60,7 +60,7 @@ def evaluator(small_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Retr
     make_tokenizer(vocabulary()).save_pretrained(folder)
 
     lengths = {"query_length": 64, "document_length": 512}
-    return retrieval.build(small_toy, base=folder, lengths=lengths)
+    return retrieval.build(small_toy, base=folder, settings=lengths)
 
 
 def test_the_base_has_the_published_shape(evaluator: RetrievalEvaluator) -> None:

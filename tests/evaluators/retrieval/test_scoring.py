@@ -49,7 +49,7 @@ def test_scores_equal_the_librarys_on_real_data(
         {"test": {"data": "nanobeir-mini", "tasks": tasks}},
         base=minilm,
         precision=precision,
-        lengths=SHORT,
+        settings=SHORT,
     )
     evaluation = evaluator.evaluate((5,), 0)
 
@@ -82,7 +82,7 @@ def test_the_real_winner_scores_its_untrained_number_in_the_librarys_evaluator(
 ) -> None:
     tasks = ["NanoMSMARCO", "NanoFiQA2018", "NanoTouche2020"]
     keys = {"test": {"data": "nanobeir-mini", "tasks": tasks}}
-    evaluator = retrieval.build(mini_data.parent, keys, base=minilm, lengths=SHORT)
+    evaluator = retrieval.build(mini_data.parent, keys, base=minilm, settings=SHORT)
     recorded = evaluator.evaluate((0, 1, 5), 0)
     folder = evaluator.export((0, 1, 5), tmp_path / "minilm-L3H384-pruned", "# A card\n")
 

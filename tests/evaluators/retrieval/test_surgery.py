@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from evaluators import InputError
-from evaluators.retrieval.surgery import Encoder, find_period, find_stack
+from evaluators.retrieval.surgery import Encoder, Rhythm, find_rhythm, find_stack
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 WINDOW = 8
@@ -249,24 +249,34 @@ def test_layers_that_do_not_exist_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("types", "period"),
+    ("types", "rhythm"),
     [
-        ("gllgllg", 3),
-        ("glgl", 2),
+        ("gllgllg", Rhythm(3, "first")),
+        ("glgl", Rhythm(2, "first")),
+        ("lglg", Rhythm(2, "last")),
+        ("llgllgl", Rhythm(3, "last")),
+        ("llglll", None),
+        ("lllllglllll", Rhythm(6, "last")),
         ("gggg", None),
         ("llll", None),
-        ("lglg", None),
         ("gllglgl", None),
-        ("glllg", 4),
+        ("glllg", Rhythm(4, "first")),
+        ("gcc", Rhythm(3, "first")),
+        ("glc", None),
+        ("gmm", None),
     ],
+    ids=repr,
 )
-def test_the_rhythm_is_read_from_the_layer_types(types: str, period: int | None) -> None:
-    names = {"g": "full_attention", "l": "sliding_attention"}
-    config = ModernBertConfig(
-        num_hidden_layers=len(types), layer_types=[names[letter] for letter in types]
-    )
-    assert find_period(config) == period
+def test_the_rhythm_is_read_from_the_layer_types(types: str, rhythm: Rhythm | None) -> None:
+    """Windows and chunks alternate with global attention; a layer of another kind cannot."""
+    names = {
+        "g": "full_attention",
+        "l": "sliding_attention",
+        "c": "chunked_attention",
+        "m": "linear_attention",
+    }
+    assert find_rhythm([names[letter] for letter in types]) == rhythm
 
 
 def test_an_encoder_without_alternating_attention_has_no_rhythm() -> None:
-    assert find_period(BertConfig()) is None
+    assert Encoder.of(bert()).rhythm is None

@@ -61,7 +61,7 @@ def test_it_tells_the_fine_tune_and_the_rhythm(tmp_path: Path) -> None:
     assert "given 40 fine-tune steps of 16 pairs" in card
     assert "global attention at every index divisible by 3" in card
     assert "global attention" not in write(file, tmp_path, period=None)
-    assert f"Recipe: `{file.recipe_hash[:16]}`" in card
+    assert f"Recipe: `{file.recipe_hash()[:16]}`" in card
 
 
 def test_it_can_be_written_of_a_replay_without_a_base(tmp_path: Path) -> None:

@@ -137,8 +137,6 @@ def test_defaults_of_retrieval() -> None:
         "micro_batch": 32,
         "learning_rate": 8e-5,
         "warmup": 0.05,
-        "query_prompt": "",
-        "document_prompt": "",
     }
 
 

@@ -85,8 +85,6 @@ OPTIONS = {
                 "micro_batch": COUNTS,
                 "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),
                 "warmup": shares(),
-                "query_prompt": st.text(max_size=9),
-                "document_prompt": st.text(max_size=9),
             },
         ),
     ),

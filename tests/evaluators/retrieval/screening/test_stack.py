@@ -11,16 +11,15 @@ def test_weights_without_a_place_are_dropped_and_gradients_flow(
     screener: RetrievalEvaluator,
 ) -> None:
     """Layer 5 at position 0 loses its norm; its other weights learn."""
-    name = screener.base.encoder.stack
     model = screener.base.whole()
-    stack = SharedStack.take_over(model, name)
+    stack = SharedStack.take_over(model, screener.base.encoder)
     stack.step = stack.step_through((5, 6))
 
     features = model.preprocess(["a lamp"], task="query")
     model(features)["sentence_embedding"].sum().backward()
 
     assert isinstance(model[0], Transformer)
-    layers = model[0].model.get_submodule(name)
+    layers = model[0].model.get_submodule(screener.base.encoder.stack)
     assert isinstance(layers, nn.ModuleList)
     touched = {
         source

@@ -150,7 +150,7 @@ def make_model(family: Family, tokens: int) -> PreTrainedModel:
 
     torch.manual_seed(0)
     if family.whole_class is None:
-        model: PreTrainedModel = AutoModel.from_config(config)
+        model: PreTrainedModel = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     else:
         model = family.whole_class(config)
 
@@ -160,4 +160,5 @@ def make_model(family: Family, tokens: int) -> PreTrainedModel:
             # so that a wrong layer, norm or bias shows in the first decimals
             scale = 0.2 if weight.dim() > 1 else 0.5
             weight.add_(scale * torch.rand(weight.shape, generator=generator) - scale / 2)
-    return model.eval()
+    model.train(mode=False)
+    return model

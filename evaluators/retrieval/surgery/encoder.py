@@ -6,6 +6,7 @@ remember its old index: the scored, the saved and the reloaded model are the sam
 """
 
 import hashlib
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,19 @@ from evaluators.retrieval.surgery.rhythm import (
     find_rhythm,
     types_in,
 )
-from evaluators.retrieval.surgery.shortening import count_layers, layer_types, shorten
+from evaluators.retrieval.surgery.shortening import (
+    count_layers,
+    layer_types,
+    shorten,
+    text_setting,
+)
+
+_SHARING = {
+    "num_hidden_groups": "its layers share one set of weights",
+    "num_kv_shared_layers": "its last layers use keys and values of earlier ones",
+}
+"""Settings of models whose layers do not stand alone."""
+_LONGEST_REASON = 160  # characters of a list of weights, of which a model may have hundreds
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +190,10 @@ class Encoder:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            message = f"{self.model_class.__name__} cannot be cut to {subset}: {reason}"
+            message = (
+                f"{self.model_class.__name__} cannot be cut to {subset}: its layers have other "
+                f"weights at other positions ({textwrap.shorten(reason, _LONGEST_REASON)})"
+            )
             raise InputError(message) from error
 
         notes: tuple[str, ...] = ()
@@ -281,11 +297,17 @@ def find_stack(model: PreTrainedModel) -> str:
         and len({type(layer) for layer in module}) == 1
     ]
 
+    name = type(model).__name__
+    for setting, reason in _SHARING.items():
+        if text_setting(model.config, setting):
+            message = f"{name} cannot be cut: {setting} says that {reason}"
+            raise InputError(message)
+
     if len(stacks) != 1:
         found = f"{len(stacks)} of them" if stacks else "none"
         message = (
-            f"{type(model).__name__} cannot be cut: it needs exactly one stack of identical "
-            f"layers, found {found}; choose an encoder such as ModernBERT, BERT or XLM-RoBERTa"
+            f"{name} cannot be cut: it needs exactly one stack of identical layers, found {found}; "
+            "choose an encoder such as ModernBERT, BERT or XLM-RoBERTa"
         )
         raise InputError(message)
 

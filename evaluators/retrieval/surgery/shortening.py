@@ -14,15 +14,20 @@ _NOT_BY_LAYER = ("token", "architectures")
 """Parts of names of lists that have nothing to do with layers, whatever their length."""
 
 
+def text_setting(config: PreTrainedConfig, name: str) -> Any:
+    """Return a setting of the text encoder that `config` describes; None if it has no such."""
+    return getattr(_text_config(config), name, None)
+
+
 def count_layers(config: PreTrainedConfig) -> int | None:
     """Return the number of layers of the text encoder that `config` describes, if it has one."""
-    count = getattr(_text_config(config), "num_hidden_layers", None)
+    count = text_setting(config, "num_hidden_layers")
     return count if isinstance(count, int) else None
 
 
 def layer_types(config: PreTrainedConfig) -> list[str] | None:
     """Return the type of each layer, such as `full_attention`; None where it has none."""
-    types = getattr(_text_config(config), "layer_types", None)
+    types = text_setting(config, "layer_types")
     return list(types) if types else None
 
 
@@ -87,10 +92,16 @@ def _kept(name: str, value: Any, subset: tuple[int, ...], count: int) -> Any:
 
 
 def _text_config(config: PreTrainedConfig) -> PreTrainedConfig:
-    """Return the part of a configuration that describes the layers of text."""
-    if isinstance(getattr(config, "num_hidden_layers", None), int):
-        return config
+    """Return the part of a configuration that describes the layers of text, the encoder's first."""
+    for candidate in (config, getattr(config, "encoder", None)):
+        if isinstance(candidate, PreTrainedConfig) and _has_layers(candidate):
+            return candidate
     return config.get_text_config()
+
+
+def _has_layers(config: PreTrainedConfig) -> bool:
+    """Whether a configuration says how many layers there are."""
+    return isinstance(getattr(config, "num_hidden_layers", None), int)
 
 
 def _name_of_part(config: PreTrainedConfig, part: PreTrainedConfig) -> str:

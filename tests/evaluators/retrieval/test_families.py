@@ -110,7 +110,8 @@ def test_a_screen_scores_as_cutting_does(shipped: tuple[Path, RetrievalEvaluator
 def encoder_of(model: SentenceTransformer) -> nn.Module:
     """The transformer inside a retriever."""
     assert isinstance(model[0], Transformer)
-    return model[0].auto_model
+    encoder: nn.Module = model[0].auto_model
+    return encoder
 
 
 def describe(model: nn.Module) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _gap_of_encoder(model: SentenceTransformer, folder: Path) -> float:
         list(_PROBE),
         padding=True,
         truncation=True,
-        max_length=model.max_seq_length,
+        max_length=_longest(model),
         return_tensors="pt",
     )
 
@@ -164,6 +164,13 @@ def _gap_of_encoder(model: SentenceTransformer, folder: Path) -> float:
         expected = encoder(**inputs).last_hidden_state
         found = reloaded.eval()(**inputs).last_hidden_state
     return _largest_difference(expected, found) / float(expected.abs().max().clamp(min=1))
+
+
+def _longest(model: SentenceTransformer) -> int | None:
+    """Return the number of tokens that `model` reads of a document."""
+    module = model[0]
+    own: int | None = getattr(module, "document_length", None)
+    return own or model.max_seq_length
 
 
 def _encoder(model: SentenceTransformer) -> PreTrainedModel:

@@ -140,7 +140,7 @@ def record_of(file: StudyFile, **changed: Any) -> StudyRecord:
         "name": file.study.name,
         "file": file.plain(),
         "folder": "/",
-        "recipe_hash": file.recipe_hash,
+        "recipe_hash": file.recipe_hash(),
         "base": Path(file.base.model).name if file.base else "table",
         "layers": 22,
         "period": 3,

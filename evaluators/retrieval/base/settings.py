@@ -82,18 +82,19 @@ def resolve(model: SentenceTransformer, options: BaseOptions, *, is_plain: bool)
     Raises:
         InputError: an override does not fit the base.
     """
+    modules = tuple(_override(list(model)[1:], options))
     _set_lengths(cast("Transformer", model[0]), options, is_plain=is_plain)
     if is_plain:
         log.warning(
             "%s brings no settings of sentence-transformers: unless [base] names others, it gets "
             "%s pooling, no prompts, queries of %d and documents of %d tokens",
             options.model,
-            next(one.pooling_mode for one in model if isinstance(one, Pooling)),
+            _pooling_of(list(model)),
             *PLAIN_LENGTHS,
         )
 
     return Heads(
-        tuple(_override(list(model)[1:], options)),
+        modules,
         _prompts(model, options),
         options.similarity or model.similarity_fn_name,
         model.truncate_dim,
@@ -107,12 +108,11 @@ def describe(shell: Transformer, heads: Heads) -> Settings:
         shell: the first module, with its lengths.
         heads: everything behind it.
     """
-    pooling = next((module for module in heads.modules if isinstance(module, Pooling)), None)
-    modes = pooling.pooling_mode if pooling else ()
+    poolings = [module for module in heads.modules if isinstance(module, Pooling)]
 
     return Settings(
-        pooling=modes if isinstance(modes, str) else "+".join(modes),
-        pools_prompt=pooling is not None and pooling.include_prompt,
+        pooling=_pooling_of(heads.modules),
+        pools_prompt=all(pooling.include_prompt for pooling in poolings),
         dense=tuple(_in_words(module) for module in heads.modules if _has_weights(module)),
         normalize=any(isinstance(module, Normalize) for module in heads.modules),
         similarity=heads.similarity,
@@ -122,6 +122,12 @@ def describe(shell: Transformer, heads: Heads) -> Settings:
         document_length=shell.document_length or int(shell.max_seq_length or 0),
         dimensions=heads.dimensions,
     )
+
+
+def _pooling_of(modules: Sequence[nn.Module]) -> str:
+    """Return the modes of a pooling, joined by `+`."""
+    modes = [module.pooling_mode for module in modules if isinstance(module, Pooling)]
+    return "+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes)
 
 
 def _set_lengths(shell: Transformer, options: BaseOptions, *, is_plain: bool) -> None:

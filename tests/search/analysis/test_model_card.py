@@ -32,9 +32,23 @@ def parse(model: str, **evaluator: object) -> StudyFile:
     )
 
 
+SETTINGS = {
+    "pooling": "cls",
+    "pools_prompt": True,
+    "dense": ["Dense 32 to 24, Tanh"],
+    "normalize": True,
+    "similarity": "dot",
+    "query_prompt": "query: ",
+    "document_prompt": "",
+    "query_length": 32,
+    "document_length": 300,
+    "dimensions": None,
+}
+
+
 def write(file: StudyFile, folder: Path, kept: Subset = (0, 1, 2, 18), **changed: Any) -> str:
     """Return the card of `kept`."""
-    study = record_of(file, folder=str(folder), **changed)
+    study = record_of(file, folder=str(folder), **{"settings": SETTINGS, **changed})
     return write_card("mmBERT-small-L4H384-pruned", study, file, kept, RANKING, TASKS)
 
 
@@ -51,7 +65,8 @@ def test_it_tells_the_layers_the_scores_and_the_search(tmp_path: Path) -> None:
     assert "| 2 | **0_1_2_18** | 0.4530 | 0.5060 | 0.4283 |" in card
     assert "tried 2 subsets of depth 4 (cadence `strict`, " in card
     assert "given no fine-tune" in card
-    assert "`encode_query` reads 32 tokens and `encode_document` 300" in card
+    assert "Saved with the settings of the study: `cls pooling; Dense 32 to 24, Tanh; " in card
+    assert 'query of 32 tokens behind "query: "; document of 300 tokens without a prompt`' in card
     assert "not scored" not in card
 
 
@@ -71,10 +86,9 @@ def test_it_can_be_written_of_a_replay_without_a_base(tmp_path: Path) -> None:
             "evaluator": {"name": "table", "path": "scores.csv", "layers": 22},
         }
     )
-    card = write(file, tmp_path)
+    card = write(file, tmp_path, settings={})
     assert "`table` cut to 4 of its 22 layers" in card
     assert "encode_query" not in card
-    assert "# mean pooling" in card
 
 
 def test_the_table_ends_after_a_page_but_for_the_subset_itself(tmp_path: Path) -> None:
@@ -103,3 +117,22 @@ def test_it_never_names_a_folder_of_this_machine(written: str, tmp_path: Path) -
 
 def test_it_says_when_the_subset_was_not_scored(tmp_path: Path) -> None:
     assert "was not scored in the study" in write(parse("a/b"), tmp_path, (0, 4, 8, 9))
+
+
+def test_it_tells_the_settings_of_a_study_that_began_before_they_were_recorded(
+    tmp_path: Path,
+) -> None:
+    """The migration of the store wrote them into its file."""
+    began = {"pooling": "mean", "similarity": "cosine", "query_prompt": "", "document_prompt": ""}
+    file = parse("a/b")
+    data = file.plain()
+    old = parse_study_file({**data, "base": {**data["base"], **began}})
+
+    card = write(old, tmp_path, settings=None)
+
+    assert "`mean pooling; cosine similarity; query of 32 tokens without a prompt; " in card
+
+
+def test_a_prompt_cannot_leave_its_quotation(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "query_prompt": "`](x) <b>"}
+    assert '"\'](x) <b>"' in write(parse("a/b"), tmp_path, settings=settings)

@@ -97,7 +97,7 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ("seed = 12", "seed = 2147483648", "study.seed: should be less than 2147483648, not "),
         ("period = 3", "period = 0", "space.period: should be greater than or equal to 1, not 0"),
         ("pinned = [18]", "pinned = [-1]", "space.pinned.0: should be greater than or equal to 0"),
-        ('"cls"', '"average"', "base.pooling: should be 'mean', 'cls', 'max' or 'lasttoken', not "),
+        ('"cls"', '"average"', "base.pooling: should be 'mean', 'cls', 'max', 'lasttoken', "),
         ('"bf16"', '"fp16"', "base.precision: should be 'fp32' or 'bf16', not \"fp16\""),
         ("query_length = 48", "query_length = 1", "base.query_length: should be greater than or "),
         ("steps = 240", "steps = -1", "evaluator.steps: should be greater than or equal to 0, "),

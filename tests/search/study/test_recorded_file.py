@@ -44,6 +44,11 @@ OPTIONS = {
         optional={
             "revision": TEXTS,
             "pooling": st.sampled_from(["mean", "cls", "max", "lasttoken"]),
+            "dense": st.booleans(),
+            "normalize": st.booleans(),
+            "similarity": st.sampled_from(["cosine", "dot", "euclidean", "manhattan"]),
+            "query_prompt": st.text(max_size=9),
+            "document_prompt": st.text(max_size=9),
             "query_length": st.integers(2, 9000),
             "document_length": st.integers(2, 9000),
             "precision": st.sampled_from(["fp32", "bf16"]),
@@ -126,7 +131,7 @@ def test_recorded_files_are_the_same(data: dict[str, Any]) -> None:
 
     again = parse_study_file(through_store)
     assert again == file
-    assert again.recipe_hash == file.recipe_hash
+    assert again.recipe_hash() == file.recipe_hash()
 
     # nothing that was written is lost
     for section in ("space", "sampler", "evaluator"):

@@ -71,11 +71,19 @@ def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
         for part in sorted({*record.fingerprints, *base.fingerprints})
         if record.fingerprints.get(part) != base.fingerprints.get(part)
     ]
+    began, here = ((of.period, of.phase) for of in (record, base))
+    if began != here:
+        differing.append(f"attention rhythm {_rhythm(*here)} (it began with {_rhythm(*began)})")
     for library in sorted({*record.versions} & {*base.versions}):
         began, here = record.versions[library], base.versions[library]
         if began.split(".")[0] != here.split(".")[0]:
             differing.append(f"{library} {here} (it began with {began})")
     return "; ".join(differing) or None
+
+
+def _rhythm(period: int | None, phase: str) -> str:
+    """Return a rhythm in words."""
+    return "none" if period is None else f"of period {period}, {phase} global"
 
 
 def require_same_machine(record: StudyRecord, base: evaluators.Description) -> None:

@@ -201,13 +201,15 @@ def _run_session(session: Session, engine: Engine) -> None:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how large each space is, and whether a screen of it is unfinished."""
+    """Say how large each space is, and what is missing: families, scores of a screen."""
     name = session.study.name
     for depth, plan in session.plans.items():
         line = f"{name}/L{depth}: subsets in the space: {plan.space.count}"
         if plan.outside:
             line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
         remark(line)
+        for family, reason in plan.missing.items():
+            remark(f"{name}/L{depth}: no subset of the family {family}: {reason}")
 
     spaces = [plan.space for plan in session.plans.values()]
     for line in unfinished_screens(engine, session.study.id, spaces):

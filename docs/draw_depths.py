@@ -85,7 +85,7 @@ def read_scores() -> dict[Subset, float]:
 def hand_made(depth: int) -> list[Subset]:
     """Return the members of the families that people pick by hand."""
     space = LayerSpace(LAYERS, depth, period=None, cadence="free", keep_first=False)
-    return [subset for family in FAMILIES for subset in build_family(family, space)]
+    return [subset for family in FAMILIES for subset in build_family(family, space).subsets]
 
 
 def draw(scores: Mapping[Subset, float]) -> str:

@@ -71,9 +71,9 @@ def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
         for part in sorted({*record.fingerprints, *base.fingerprints})
         if record.fingerprints.get(part) != base.fingerprints.get(part)
     ]
-    began, here = ((of.period, of.phase) for of in (record, base))
-    if began != here:
-        differing.append(f"attention rhythm {_rhythm(*here)} (it began with {_rhythm(*began)})")
+    rhythm_then, rhythm_now = (_describe_rhythm(of.period, of.phase) for of in (record, base))
+    if rhythm_then != rhythm_now:
+        differing.append(f"attention rhythm {rhythm_now} (it began with {rhythm_then})")
     for library in sorted({*record.versions} & {*base.versions}):
         began, here = record.versions[library], base.versions[library]
         if began.split(".")[0] != here.split(".")[0]:
@@ -81,8 +81,8 @@ def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
     return "; ".join(differing) or None
 
 
-def _rhythm(period: int | None, phase: str) -> str:
-    """Return a rhythm in words."""
+def _describe_rhythm(period: int | None, phase: str) -> str:
+    """Return the rhythm of a base in words."""
     return "none" if period is None else f"of period {period}, {phase} global"
 
 

@@ -48,7 +48,12 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
 
     assert file.space == SpaceOptions(
-        cadence="anchored", period=3, keep_first=False, pinned=(18,), forbidden=(1, 20)
+        cadence="anchored",
+        period=3,
+        phase="first",
+        keep_first=False,
+        pinned=(18,),
+        forbidden=(1, 20),
     )
 
     assert file.base == evaluators.BaseOptions(
@@ -85,7 +90,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert file.study == StudyOptions(name="a", depths=(4,), trials=3, seed=0, attempts=3, first=())
 
     assert file.space == SpaceOptions(
-        cadence="strict", period=None, keep_first=True, pinned=(), forbidden=()
+        cadence="strict", period=None, phase=None, keep_first=True, pinned=(), forbidden=()
     )
     assert file.base is None
 
@@ -95,6 +100,7 @@ def test_defaults(tmp_path: Path) -> None:
         "path": "scores.csv",
         "layers": 22,
         "period": None,
+        "phase": "first",
         "noise": 0.0,
         "seconds": 0.0,
         "queries": 0,

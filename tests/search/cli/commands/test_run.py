@@ -61,6 +61,20 @@ def test_baselines_outside_of_the_space_are_announced(tmp_path: Path, store: str
     )
 
 
+def test_families_without_a_subset_are_announced(tmp_path: Path, store: str) -> None:
+    study = write_replay(tmp_path, "s", {4: 1, 7: 1}, ["front"])
+    text = study.read_text(encoding="utf-8")
+    study.write_text(text.replace('"free"', '"free", pinned = [5, 18]'), encoding="utf-8")
+
+    done = run_command("launch", study, "--store", store)
+    assert done.stderr.splitlines()[:3] == [
+        "s/L4: subsets in the space: 190",
+        "s/L4: no subset of the family front: "
+        "it begins with 0_1_2, which leaves no room for pinned 5, 18",
+        "s/L7: subsets in the space: 15504",
+    ]
+
+
 def test_launch_plans_once_and_opens_the_store_once(
     small: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

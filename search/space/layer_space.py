@@ -137,6 +137,15 @@ class LayerSpace:
         return tuple(table.rhythm for table in self._tables_after(prefix))
 
     @property
+    def has_global_position(self) -> bool:
+        """Whether some member becomes a model with a global layer.
+
+        With the global layer last of its period, shallow cuts that follow the base have none.
+        """
+        rhythms = self.cut_rhythms(())
+        return any(rhythm.is_global(i) for rhythm in rhythms for i in range(self.depth))
+
+    @property
     def _rule(self) -> cadences.Cadence:
         """The cadence rule."""
         return cadences.load(self.cadence)

@@ -76,8 +76,7 @@ class StudyOptions(evaluators.StrictRecord):
     replicates: Annotated[Count | Literal["auto"], WrapValidator(_check_seeds)] = 1
     """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
     first: tuple[str, ...] = ()
-    """Subsets or families (bottom, top, alternate, front, back, spread) to try first; they may lie
-    outside the space."""
+    """Subsets, or families such as front and back, to try first; they may lie outside the space."""
 
 
 class SpaceOptions(evaluators.StrictRecord):

@@ -19,7 +19,7 @@ from search.cli.options import (
     StudyPath,
     Workers,
 )
-from search.cli.output import remark, say
+from search.cli.output import NO_GLOBAL_POSITION, remark, say
 from search.cli.progress import WorkerProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
 from search.cli.tables import format_error, print_answers, print_fits, print_ranking
@@ -201,13 +201,15 @@ def _run_session(session: Session, engine: Engine) -> None:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how large each space is, and what is missing: families, scores of a screen."""
+    """Say how large each space is, and what it lacks: global layers, families, a whole screen."""
     name = session.study.name
     for depth, plan in session.plans.items():
         line = f"{name}/L{depth}: subsets in the space: {plan.space.count}"
         if plan.outside:
             line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
         remark(line)
+        if not plan.space.has_global_position:
+            remark(f"{name}/L{depth}: {NO_GLOBAL_POSITION}")
         for family, reason in plan.missing.items():
             remark(f"{name}/L{depth}: no subset of the family {family}: {reason}")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search.cli.options import AsJson
-from search.cli.output import print_json, say
+from search.cli.output import NO_GLOBAL_POSITION, print_json, say
 from search.space import LayerSpace, format_subset
 from search.space.families import FAMILIES, Picks, build_family
 from search.space.rhythm import Phase
@@ -60,6 +60,8 @@ def space(  # noqa: PLR0913 - every option of a command is a parameter
         _print_json(searched, drawn, families)
         return
     say(f"{searched.count} subsets of depth {depth} out of {layers} layers, {cadence}")
+    if not searched.has_global_position:
+        say(f"  {NO_GLOBAL_POSITION}")
     for name, picks in families.items():
         say(f"  {name}: {_describe(picks, searched)}")
     for sample in drawn:

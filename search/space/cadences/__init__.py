@@ -2,8 +2,9 @@
 
 A rule is a module with the function `allows(position, layer, base, cut)`: layers follow the rhythm
 of the base, positions that of the cut model. The two are the same rhythm, unless the module also
-has a function `rhythms(depth, base)`, which lists the rhythms that a cut model may have. Two of
-them must not let the same subset in: a subset is one model.
+has a function `rhythms(depth, base)`, which lists the rhythms that a cut model may have. Such a
+rule lets each layer keep its type, and lets no subset in under two rhythms: a subset is one model,
+and `evaluators.Context.own_rhythm` says which.
 """
 
 import sys

@@ -69,6 +69,20 @@ def test_cut_rhythms_have_the_phase_of_the_base(name: str, phase: Phase) -> None
     assert rule.own_rhythm == (set(rhythms) != {Rhythm(3, phase)})
 
 
+@pytest.mark.parametrize("name", cadences.names())
+def test_own_rhythms_are_those_of_the_kept_types(name: str, phase: Phase) -> None:
+    """The evaluators know no other: `evaluators.Context.own_rhythm`."""
+    rule, base = cadences.load(name), Rhythm(3, phase)
+    for cut in rule.rhythms(SIZE, base) if rule.own_rhythm else ():
+        agreeing = {
+            (i, layer)
+            for i in range(SIZE)
+            for layer in range(SIZE)
+            if cut.is_global(i) == base.is_global(layer)
+        }
+        assert allowed(name, base, cut) == agreeing
+
+
 # what each rule allows
 
 

@@ -66,6 +66,15 @@ def test_the_base_keeps_its_rhythm_where_it_has_the_same_pattern() -> None:
     assert loose.cut_rhythm((0, 1, 2, 5)) == Rhythm(6, "last")
 
 
+@PROPERTY
+@given(possible_cases())
+def test_global_positions_are_those_of_some_member(case: Case) -> None:
+    space = case.space
+    rhythms = {space.cut_rhythm(subset) for subset in members(case)}
+    found = [rhythm is None or "G" in pattern(rhythm, case.depth) for rhythm in rhythms]
+    assert space.has_global_position == any(found)
+
+
 # prefixes
 
 

@@ -229,6 +229,10 @@ def test_space_of_another_phase() -> None:
     assert "  front: none: layer 2 is forbidden" in lines
     assert "  back: 0_21_22_23" in lines
 
+    strict = run_command("space", *options).stdout.splitlines()
+    assert strict[1] == "  no layer of a cut model attends globally (see the cadence 'periodic')"
+    assert not any("attends globally" in line for line in lines)
+
     found = read_json(run_command("space", *options, "--forbid", 2, "--json"))
     assert found["count"] == LayerSpace(24, 4, 6, forbidden={2}, phase="last").count
     assert found["missing"] == {"front": "layer 2 is forbidden"}

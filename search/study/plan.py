@@ -112,6 +112,7 @@ def build_space(file: StudyFile, depth: int, base: evaluators.Description) -> La
         InputError: the space is impossible, or the file names another rhythm than the base's.
     """
     _require_rhythm(file, base)
+
     try:
         return LayerSpace(
             layers=base.layers,

@@ -30,6 +30,8 @@ SCORES = ROOT / "benchmarks" / "minilm.csv"
 PICTURE = ROOT / "docs" / "images" / "depths.svg"
 LAYERS = 6
 """Layers of the base."""
+PICKS = [family for family in FAMILIES if family not in ("bottom", "top")]
+"""Families drawn as diamonds; the first layers and the last ones have lines of their own."""
 
 _GOLDEN = 0.618  # steps of this size spread dots evenly beside each other, without chance
 _WIDTH = 0.34  # of the cloud of dots of one depth, in depths
@@ -85,7 +87,7 @@ def read_scores() -> dict[Subset, float]:
 def hand_made(depth: int) -> list[Subset]:
     """Return the members of the families that people pick by hand."""
     space = LayerSpace(LAYERS, depth, period=None, cadence="free", keep_first=False)
-    return [subset for family in FAMILIES for subset in build_family(family, space)]
+    return [subset for family in PICKS for subset in build_family(family, space).subsets]
 
 
 def draw(scores: Mapping[Subset, float]) -> str:
@@ -149,7 +151,7 @@ def _draw_picks(
         for number, subset in enumerate(dict.fromkeys(subsets))
     ]
     x, y = zip(*places, strict=True)
-    label = f"usual picks: {', '.join(FAMILIES)}"
+    label = f"usual picks: {', '.join(PICKS)}"
     axes.scatter(x, y, s=40, marker="D", facecolors="none", edgecolors=_HAND, label=label)
 
 

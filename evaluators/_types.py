@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 
@@ -28,6 +28,9 @@ class Context:
         base_only: load no data; the evaluator can describe and export, but not evaluate.
         scratch: folder of this machine for work that can be resumed after a crash; None keeps
             nothing.
+        own_rhythm: whether a subset whose kept layers' types, read by position, form a rhythm in
+            the phase of the base keeps these types, whatever the period. The positions of all
+            other subsets, and of all subsets when it is false, follow the rhythm of the base.
     """
 
     base: BaseOptions | None
@@ -35,6 +38,7 @@ class Context:
     device: str | None = None
     base_only: bool = False
     scratch: Path | None = None
+    own_rhythm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,9 @@ class Description:
     Attributes:
         base: short name of the base, `mmBERT-small`.
         layers: number of layers.
-        period: every `period`-th layer attends globally; None when the base has no such rhythm.
+        period: one of `period` layers attends globally; None when the base has no such rhythm.
+        phase: which layer of each period that is: layer i with i % period == 0 (`first`), or with
+            (i + 1) % period == 0 (`last`).
         fingerprints: SHA-256 of the weights and of each data set, by their role: `base`, `train`.
         versions: versions of the libraries that decide a score, by library.
         settings: pooling, prompts and all else of the base that decides a score besides its
@@ -54,6 +60,7 @@ class Description:
     base: str
     layers: int
     period: int | None
+    phase: Literal["first", "last"] = "first"
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -193,7 +200,11 @@ class ScreenScore:
 
 
 class SubsetTree(Protocol):
-    """All subsets to screen, as nodes of one prefix tree: a child keeps one more layer."""
+    """All subsets to screen, as nodes of one prefix tree: a child keeps one more layer.
+
+    With `Context.own_rhythm` each layer of each subset keeps the attention type that it has in the
+    base. Without, the type of a layer is that of its position in the rhythm of the base.
+    """
 
     def children(self, prefix: tuple[int, ...]) -> Sequence[int]:
         """Return the layers that can follow `prefix` on the way to a wanted subset, ascending."""

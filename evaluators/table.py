@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -49,7 +49,9 @@ class Options(EvaluatorOptions):
     layers: Count
     """Number of layers of the base the scores were measured on."""
     period: Count | None = None
-    """Every `period`-th layer of that base attends globally; leave out when it has no rhythm."""
+    """One of `period` layers of that base attends globally; leave out when it has no rhythm."""
+    phase: Literal["first", "last"] = "first"
+    """Which layer of each period is the global one."""
     noise: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of the Gaussian noise added to a mean, drawn from subset and seed."""
     seconds: Annotated[float, Field(ge=0)] = 0.0
@@ -73,6 +75,7 @@ class Options(EvaluatorOptions):
             base=Path(context.base.model).name if context.base else path.stem,
             layers=self.layers,
             period=self.period,
+            phase=self.phase,
             fingerprints={"table": hashlib.sha256(path.read_bytes()).hexdigest()},
         )
         ease = _invent_ease(rows, self.queries) if self.queries else {}

@@ -106,6 +106,8 @@ class Study(Table):
     """Short name of the base."""
     layers: Mapped[int]
     period: Mapped[int | None]
+    phase: Mapped[str] = mapped_column(server_default=text("'first'"))
+    """Which layer of each period is global."""
     fingerprints: Mapped[dict[str, Any]]
     """SHA-256 of base and data when the study began."""
     versions: Mapped[dict[str, Any] | None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, delete, select, update
@@ -23,7 +23,8 @@ class StudyDefinition:
         recipe_hash: SHA-256 of everything that decides a score but subset and seed.
         base: short name of the base.
         layers: number of layers of the base.
-        period: every `period`-th layer attends globally; None when the base has no such rhythm.
+        period: one of `period` layers attends globally; None when the base has no such rhythm.
+        phase: which layer of each period that is, the `first` or the `last`.
         fingerprints: SHA-256 of the base and of each data set, by name.
         versions: versions of the libraries that decide a score.
         settings: pooling, prompts and all else of the base that decides a score besides its
@@ -37,6 +38,7 @@ class StudyDefinition:
     base: str
     layers: int
     period: int | None
+    phase: Literal["first", "last"] = "first"
     fingerprints: Mapping[str, str]
     versions: Mapping[str, str]
     settings: Mapping[str, Any] | None = None

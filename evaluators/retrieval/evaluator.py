@@ -74,7 +74,10 @@ class RetrievalEvaluator:
             InputError: one of them cannot be loaded or used.
         """
         device.silence_libraries()
-        loaded = LoadedBase.load(base, context.folder, device.claim(context.device))
+        loaded = LoadedBase.load(
+            base, context.folder, device.claim(context.device), own_rhythm=context.own_rhythm
+        )
+        rhythm = loaded.encoder.rhythm
         fingerprints = {"base": loaded.fingerprint()}
 
         pairs = None
@@ -90,7 +93,8 @@ class RetrievalEvaluator:
         description = Description(
             base=Path(base.model).name,
             layers=loaded.encoder.layers,
-            period=loaded.encoder.rhythm.period if loaded.encoder.rhythm else None,
+            period=rhythm.period if rhythm else None,
+            phase=rhythm.phase if rhythm else "first",
             fingerprints=fingerprints,
             versions={name: version(name) for name in _LIBRARIES},
             settings=loaded.settings.model_dump(mode="json"),
@@ -99,6 +103,7 @@ class RetrievalEvaluator:
             "options": options.model_dump(mode="json"),
             "base": base.model_dump(mode="json"),
             "settings": description.settings,
+            "own_rhythm": context.own_rhythm,
             "fingerprints": description.fingerprints,
             "versions": description.versions,
             "device": device.label(loaded.device),

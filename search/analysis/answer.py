@@ -81,7 +81,9 @@ def find_answers(engine: Engine, study: StudyRecord, depths: Sequence[int]) -> l
 
     found = []
     for depth in depths:
-        space = LayerSpace(study.layers, depth, study.period, "free", keep_first=False)
+        space = LayerSpace(
+            study.layers, depth, study.period, "free", keep_first=False, phase=study.phase
+        )
         hints = screen_hints(engine, study.id, depth)
         surrogate = Surrogate.unconstrained(space, hints, transfer=transfer)
         history = History(engine, study.id, depth)

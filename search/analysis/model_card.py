@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.space import Subset, format_subset
+from search.space import Rhythm, Subset, cadences, format_subset
 from search.study.base_settings import settings_in_words
 from search.study.file import StudyFile
 from storage.leaderboard import Row
@@ -51,7 +51,7 @@ def write_card(
         _CODE.format(name=name),
         *_settings(study, file),
         "## How these layers were found",
-        _search(study, file, len(kept), len(ranking)),
+        _search(study, file, kept, len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
         _score_table(format_subset(kept), ranking, tasks),
         _PROVENANCE.format(recipe=study.recipe_hash[:16]),
@@ -106,11 +106,12 @@ def _settings(study: StudyRecord, file: StudyFile) -> list[str]:
     return [text]
 
 
-def _search(study: StudyRecord, file: StudyFile, depth: int, tried: int) -> str:
+def _search(study: StudyRecord, file: StudyFile, kept: Subset, tried: int) -> str:
     """Return a paragraph on the search that found the subset."""
-    rhythm = (
-        f", global attention at every index divisible by {study.period}" if study.period else ""
-    )
+    rhythm = Rhythm(study.period, study.phase) if study.period else None
+    attention = f", global attention at {rhythm.in_words}" if rhythm else ""
+    own = _own_rhythm(file, kept, rhythm) if rhythm and file.own_rhythm else ""
+
     evaluator = file.evaluator
     training = (
         f"{evaluator['steps']} fine-tune steps of {evaluator['batch_size']} pairs"
@@ -118,9 +119,19 @@ def _search(study: StudyRecord, file: StudyFile, depth: int, tried: int) -> str:
         else "no fine-tune"
     )
     return (
-        f"layer-search tried {tried} subsets of depth {depth} (cadence `{file.space.cadence}`"
-        f"{rhythm}; sampler `{file.sampler['name']}`). Each was cut, given {training}, and scored."
+        f"layer-search tried {tried} subsets of depth {len(kept)} (cadence `{file.space.cadence}`"
+        f"{attention}; sampler `{file.sampler['name']}`). "
+        f"Each was cut, given {training}, and scored.{own}"
     )
+
+
+def _own_rhythm(file: StudyFile, kept: Subset, base: Rhythm) -> str:
+    """Return a sentence on the global layers of a cut model that may have its own rhythm."""
+    cut = cadences.load(file.space.cadence).cut_rhythm(kept, base)
+    positions = ", ".join(str(i) for i in range(len(kept)) if cut.is_global(i))
+    if not positions:
+        return " No layer of this model attends globally."
+    return f" Global layers of this model, by index: {positions}."
 
 
 def _score_table(kept: str, ranking: Sequence[Row], tasks: Sequence[Row]) -> str:

@@ -12,6 +12,9 @@ from rich.console import Console
 
 from search.errors import InputError
 
+NO_GLOBAL_POSITION = "no layer of a cut model attends globally (see the cadence 'periodic')"
+"""Remark on a space."""
+
 _PIPE_WIDTH = 240  # columns of a pipe, which has none of its own: enough for all but huge tables
 _PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 

@@ -5,6 +5,7 @@ print(space.count, space.sample(random.Random(0)))
 """
 
 from search.space.layer_space import LayerSpace, parameter_name
+from search.space.rhythm import Rhythm
 from search.space.subset import Subset, format_subset, parse_subset
 
-__all__ = ["LayerSpace", "Subset", "format_subset", "parameter_name", "parse_subset"]
+__all__ = ["LayerSpace", "Rhythm", "Subset", "format_subset", "parameter_name", "parse_subset"]

@@ -1,18 +1,9 @@
 """The space: all valid subsets of one base, depth and cadence rule, counted exactly.
 
-Notation
-    L           number of layers of the base
-    K           depth: number of positions of the cut model, one kept layer each
-    T[i][l]     number of ways to fill the positions from i on with layers from l on
-
-Everything rests on the table T, filled from the end by
-
-    T[K][L] = 1
-    T[i][l] = T[i][l + 1]           if layer l need not be kept, and is skipped
-            + T[i + 1][l + 1]       if layer l may take position i, and is kept
-
-A walk over it gives count, rank, unrank and uniform samples without ever rejecting a draw. It has
-(K + 1) x (L + 1) entries, so 48 layers cost microseconds.
+The cut models of a space have one rhythm, or, where the cadence rule knows several, each its own.
+The members with one cut rhythm are counted by one table of `Completions`; a member belongs to
+exactly one of them, so that counts add up. A walk over the tables gives rank, unrank and uniform
+samples without ever rejecting a draw.
 """
 
 import random
@@ -25,10 +16,16 @@ from typing import TYPE_CHECKING
 
 from search.errors import InputError
 from search.space import cadences
+from search.space.completions import Completions
+from search.space.rhythm import Phase, Rhythm
 from search.space.subset import Subset
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
+
+# Entries of all tables of a space. Filling them takes 5 s and a gigabyte; an encoder of 100 layers
+# under a rule with 100 rhythms stays below it ten times over.
+_MOST_ENTRIES = 10_000_000
 
 
 def parameter_name(layer: int) -> str:
@@ -43,11 +40,12 @@ class LayerSpace:
     Attributes:
         layers: number of layers of the base.
         depth: number of layers kept.
-        period: every `period`-th layer of the base attends globally; None when it has no rhythm.
+        period: one of `period` layers of the base attends globally; None when it has no rhythm.
         cadence: name of the cadence rule.
         keep_first: whether every subset holds layer 0.
         pinned: layers every subset holds.
         forbidden: layers no subset holds.
+        phase: which layer of each period is the global one, the `first` or the `last`.
 
     Raises:
         InputError: the arguments contradict each other or leave no subset at all.
@@ -60,6 +58,7 @@ class LayerSpace:
     keep_first: bool = True
     pinned: AbstractSet[int] = frozenset()
     forbidden: AbstractSet[int] = frozenset()
+    phase: Phase = "first"
 
     def __post_init__(self) -> None:
         """Normalise the sets of layers, and refuse impossible arguments."""
@@ -71,14 +70,14 @@ class LayerSpace:
 
     def _problems(self) -> Iterator[str]:
         """Yield each mistake in the arguments, in words; a later check relies on earlier ones."""
-        rule = cadences.load(self.cadence)  # an unknown rule raises with the choices
         if self.layers < 1:
             yield f"a base has at least 1 layer, not {self.layers}"
         if not 1 <= self.depth <= self.layers:
             yield f"depth {self.depth} is impossible: the base has {self.layers} layers"
-        if self.period is not None and self.period < 1:
-            yield f"period {self.period} is impossible: choose 1 or more"
-        if self.period is None and rule is not cadences.load("free"):
+
+        # an unknown rule and an impossible rhythm raise by themselves, with the choices
+        rhythms = self._rule.rhythms(self.depth, self._base_rhythm)
+        if self.rhythm is None and self.cadence != "free":
             yield (
                 f"cadence {self.cadence!r} needs an attention rhythm; the base has none: use 'free'"
             )
@@ -93,6 +92,11 @@ class LayerSpace:
             kept = ", ".join(map(str, sorted(self.pinned)))
             yield f"depth {self.depth} cannot hold the {len(self.pinned)} pinned layers ({kept})"
 
+        if len(rhythms) * self.depth * self.layers > _MOST_ENTRIES:
+            yield (
+                f"depth {self.depth} out of {self.layers} layers is too large to count under "
+                f"cadence {self.cadence!r}: choose a smaller depth or another cadence"
+            )
         if self.count == 0:
             yield (
                 f"no subset of depth {self.depth} out of {self.layers} layers satisfies cadence "
@@ -110,47 +114,116 @@ class LayerSpace:
             self, depth=depth, cadence="free", keep_first=False, pinned=nothing, forbidden=nothing
         )
 
-    @cached_property
-    def _allowed(self) -> list[list[bool]]:
-        """`_allowed[i][l]`: whether layer l may take position i, pinned layers aside."""
-        rule, period = cadences.load(self.cadence), self.period or 1
-        return [
-            [
-                layer not in self.forbidden and rule.allows(position, layer, period)
-                for layer in range(self.layers)
-            ]
-            for position in range(self.depth)
-        ]
+    # --- rhythms
+
+    @property
+    def rhythm(self) -> Rhythm | None:
+        """Rhythm of the base; None when it has none."""
+        return None if self.period is None else Rhythm(self.period, self.phase)
+
+    def cut_rhythm(self, subset: Subset) -> Rhythm | None:
+        """Return the rhythm of the model that keeps `subset`; None when the base has none.
+
+        It is the base's, unless the cadence rule lets a cut model have its own and the types of
+        the kept layers form one. `subset` need not be a member, nor be of this depth.
+        """
+        return self.rhythm and self._rule.cut_rhythm(subset, self.rhythm)
+
+    def cut_rhythms(self, prefix: Subset) -> tuple[Rhythm, ...]:
+        """Return the cut rhythms of the members whose first layers are `prefix`.
+
+        A base without a rhythm counts as one of period 1: all its layers are global.
+        """
+        return tuple(table.rhythm for table in self._tables_after(prefix))
+
+    @property
+    def has_global_position(self) -> bool:
+        """Whether some member becomes a model with a global layer.
+
+        With the global layer last of its period, shallow cuts that follow the base have none.
+        """
+        rhythms = self.cut_rhythms(())
+        return any(rhythm.is_global(i) for rhythm in rhythms for i in range(self.depth))
+
+    @property
+    def _rule(self) -> cadences.Cadence:
+        """The cadence rule."""
+        return cadences.load(self.cadence)
+
+    @property
+    def _base_rhythm(self) -> Rhythm:
+        """Rhythm of the base; without one, all its layers are global."""
+        return self.rhythm or Rhythm(1)
+
+    # --- counts
 
     @cached_property
-    def _tails(self) -> list[list[int]]:
-        """The table T of the module's text."""
-        tails = [[0] * (self.layers + 1) for _ in range(self.depth + 1)]
-        tails[self.depth][self.layers] = 1
-        for layer in reversed(range(self.layers)):
-            for position in range(self.depth + 1):
-                if layer not in self.pinned:
-                    tails[position][layer] = tails[position][layer + 1]
-                if position < self.depth and self._allowed[position][layer]:
-                    tails[position][layer] += tails[position + 1][layer + 1]
-        return tails
+    def _tables(self) -> list[Completions]:
+        """The members by cut rhythm; rhythms that no member has are left out."""
+        rule, base = self._rule, self._base_rhythm
+        is_pinned = [layer in self.pinned for layer in range(self.layers)]
+
+        tables = []
+        for cut in rule.rhythms(self.depth, base):
+            allowed = [
+                [
+                    layer not in self.forbidden and rule.allows(position, layer, base, cut)
+                    for layer in range(self.layers)
+                ]
+                for position in range(self.depth)
+            ]
+            tables.append(Completions(cut, allowed, is_pinned))
+        return [table for table in tables if table.ways[0][0]]
 
     @property
     def count(self) -> int:
         """Number of subsets in the space, exactly."""
-        return self._tails[0][0]
+        return sum(table.ways[0][0] for table in self._tables)
 
     def beginning_with(self, prefix: Subset) -> int:
         """Return the exact number of members whose first layers are `prefix`, ascending."""
-        if len(prefix) > self.depth or not all(
-            self._allowed[position][layer] for position, layer in enumerate(prefix)
-        ):
-            return 0
-
         reached = prefix[-1] + 1 if prefix else 0
-        if any(layer < reached and layer not in prefix for layer in self.pinned):
-            return 0
-        return self._tails[len(prefix)][reached]
+        return sum(table.ways[len(prefix)][reached] for table in self._tables_after(prefix))
+
+    def followers(self, prefix: Subset) -> list[int]:
+        """Return the layers that come next in members whose first layers are `prefix`, ascending.
+
+        There are none when no member begins so, or when `prefix` is one.
+        """
+        return [layer for layer, _ in self._steps(prefix, self._tables_after(prefix))]
+
+    def _tables_after(self, prefix: Subset) -> list[Completions]:
+        """Return the tables with members whose first layers are `prefix`, ascending."""
+        reached = prefix[-1] + 1 if prefix else 0
+        skips_pinned = any(layer < reached and layer not in prefix for layer in self.pinned)
+        if len(prefix) > self.depth or skips_pinned:
+            return []
+        return [
+            table
+            for table in self._tables
+            if table.allow(prefix) and table.ways[len(prefix)][reached]
+        ]
+
+    def _steps(
+        self, prefix: Subset, tables: Sequence[Completions]
+    ) -> Iterator[tuple[int, list[Completions]]]:
+        """Yield each layer that can follow `prefix`, with the tables that have a member so far.
+
+        Args:
+            prefix: the first layers of a member.
+            tables: the tables with members that begin with them.
+        """
+        position, first = len(prefix), prefix[-1] + 1 if prefix else 0
+        if position == self.depth:
+            return
+        for layer in range(first, self.layers):
+            rest = [table for table in tables if table.taking(position, layer)]
+            if rest:
+                yield layer, rest
+            if layer in self.pinned:
+                return
+
+    # --- members
 
     def __contains__(self, subset: object) -> bool:
         """Whether `subset`, a tuple of layer numbers, belongs to the space."""
@@ -160,28 +233,19 @@ class LayerSpace:
             all(isinstance(layer, int) and 0 <= layer < self.layers for layer in subset)
             and all(low < high for low, high in pairwise(subset))
             and self.pinned <= set(subset)
-            and all(allowed[layer] for allowed, layer in zip(self._allowed, subset, strict=True))
+            and any(table.allow(subset) for table in self._tables)
         )
 
     def __iter__(self) -> Iterator[Subset]:
         """Yield all subsets in lexicographic order, the order of `rank`."""
-        return self._grow((), 0)
+        return self._grow((), self._tables)
 
-    def _grow(self, kept: Subset, layer: int) -> Iterator[Subset]:
-        """Yield the subsets that begin with `kept` and go on with layers from `layer` on."""
-        position = len(kept)
-        if position == self.depth:
+    def _grow(self, kept: Subset, tables: Sequence[Completions]) -> Iterator[Subset]:
+        """Yield the subsets of `tables` that begin with `kept`."""
+        if len(kept) == self.depth:
             yield kept
-            return
-
-        for following in range(layer, self.layers):
-            if self._tails[position][following] == 0:
-                return
-            takes = self._allowed[position][following]
-            if takes and self._tails[position + 1][following + 1]:
-                yield from self._grow((*kept, following), following + 1)
-            if following in self.pinned:
-                return
+        for layer, rest in self._steps(kept, tables):
+            yield from self._grow((*kept, layer), rest)
 
     def rank(self, subset: Subset) -> int:
         """Return the place of `subset` in lexicographic order, from 0.
@@ -194,12 +258,13 @@ class LayerSpace:
             raise InputError(message)
 
         # every layer that was skipped, though it could have been kept, comes with its completions
-        rank, position = 0, 0
+        rank, position, tables = 0, 0, self._tables
         for layer in range(subset[-1]):
             if layer == subset[position]:
+                tables = [table for table in tables if table.allowed[position][layer]]
                 position += 1
-            elif self._allowed[position][layer]:
-                rank += self._tails[position + 1][layer + 1]
+            else:
+                rank += sum(table.taking(position, layer) for table in tables)
         return rank
 
     def unrank(self, rank: int) -> Subset:
@@ -212,14 +277,15 @@ class LayerSpace:
             message = f"rank {rank} is outside 0 to {self.count - 1}"
             raise InputError(message)
 
-        kept: list[int] = []
+        kept, tables = list[int](), self._tables
         for layer in range(self.layers):
             position = len(kept)
             if position == self.depth:
                 break
-            taking = self._tails[position + 1][layer + 1] if self._allowed[position][layer] else 0
+            taking = sum(table.taking(position, layer) for table in tables)
             if rank < taking:
                 kept.append(layer)
+                tables = [table for table in tables if table.allowed[position][layer]]
             else:
                 rank -= taking
         return tuple(kept)
@@ -244,26 +310,9 @@ class LayerSpace:
 
         Of members with equal cost, the one with the lowest layers.
         """
-        infinity = float("inf")
-        best = [[infinity] * (self.layers + 1) for _ in range(self.depth + 1)]
-        taken = [[False] * (self.layers + 1) for _ in range(self.depth + 1)]
-        best[self.depth][self.layers] = 0.0
+        return min(table.closest(cost) for table in self._tables)[1]
 
-        # least cost of the positions from each on, with layers from each on: the table T again
-        for layer in reversed(range(self.layers)):
-            for position in range(self.depth + 1):
-                skipping = infinity if layer in self.pinned else best[position][layer + 1]
-                taking = infinity
-                if position < self.depth and self._allowed[position][layer]:
-                    taking = cost(position, layer) + best[position + 1][layer + 1]
-                best[position][layer] = min(skipping, taking)
-                taken[position][layer] = taking <= skipping and taking < infinity
-
-        kept: list[int] = []
-        for layer in range(self.layers):
-            if taken[len(kept)][layer]:
-                kept.append(layer)
-        return tuple(kept)
+    # --- Optuna's parameters
 
     def encode(self, subset: Subset) -> dict[str, int]:
         """Return `subset` as Optuna parameters: `keep_00` is 1 when layer 0 is kept, and so on."""

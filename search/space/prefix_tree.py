@@ -31,14 +31,16 @@ class PrefixTree:
     @cached_property
     def edges(self) -> int:
         """Number of nodes below the root: layers run by a walk over the whole tree."""
-        below: dict[tuple[int, int], int] = {}  # by length and last layer: nothing else matters
+        # prefixes alike in length, last layer and possible cut rhythms are completed alike
+        below: dict[tuple[object, ...], int] = {}
 
         def count(prefix: Subset) -> int:
-            place = (len(prefix), prefix[-1] if prefix else -1)
-            if place not in below:
+            rhythms = (space.cut_rhythms(prefix) for space in self.spaces)
+            kind = (len(prefix), prefix[-1:], *rhythms)
+            if kind not in below:
                 layers = self._following(prefix)
-                below[place] = len(layers) + sum(count((*prefix, layer)) for layer in layers)
-            return below[place]
+                below[kind] = len(layers) + sum(count((*prefix, layer)) for layer in layers)
+            return below[kind]
 
         return count(())
 
@@ -55,18 +57,13 @@ class PrefixTree:
         return rng.choice(self.spaces).sample(rng)
 
     def _following(self, prefix: Subset) -> list[int]:
-        """Return the layers that some member has after `prefix`."""
-        first = prefix[-1] + 1 if prefix else 0
-        layers = range(first, self.spaces[0].layers)
-        return [layer for layer in layers if self._beginning_with((*prefix, layer))]
+        """Return the layers that some member has after `prefix`, ascending."""
+        return sorted({layer for space in self.spaces for layer in space.followers(prefix)})
 
     def _is_open(self, prefix: Subset) -> bool:
         """Whether a subset that begins with `prefix` is not done."""
-        return self._done_by_prefix[prefix] < self._beginning_with(prefix)
-
-    def _beginning_with(self, prefix: Subset) -> int:
-        """Return the number of members that begin with `prefix`."""
-        return sum(space.beginning_with(prefix) for space in self.spaces)
+        done = self._done_by_prefix[prefix]
+        return not done or done < sum(space.beginning_with(prefix) for space in self.spaces)
 
     @cached_property
     def _done_by_prefix(self) -> Counter[Subset]:

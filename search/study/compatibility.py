@@ -74,11 +74,19 @@ def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
     for name, began in sorted((record.settings or {}).items()):
         if (here := base.settings.get(name)) != began:
             differing.append(f"the base's {name} {here!r} (it began with {began!r})")
+    rhythm_then, rhythm_now = (_describe_rhythm(of.period, of.phase) for of in (record, base))
+    if rhythm_then != rhythm_now:
+        differing.append(f"attention rhythm {rhythm_now} (it began with {rhythm_then})")
     for library in sorted({*record.versions} & {*base.versions}):
         began, here = record.versions[library], base.versions[library]
         if began.split(".")[0] != here.split(".")[0]:
             differing.append(f"{library} {here} (it began with {began})")
     return "; ".join(differing) or None
+
+
+def _describe_rhythm(period: int | None, phase: str) -> str:
+    """Return the rhythm of a base in words."""
+    return "none" if period is None else f"of period {period}, {phase} global"
 
 
 def require_same_machine(record: StudyRecord, base: evaluators.Description) -> None:

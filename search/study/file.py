@@ -22,14 +22,16 @@ from pydantic import (
 import evaluators
 from search import plugins, samplers
 from search.errors import InputError
-from search.space import parse_subset
+from search.space import cadences, parse_subset
 from search.space.families import FAMILIES
+from search.space.rhythm import Phase
 from search.study.validation import validate
 from storage.errors import InputError as StoreInputError
 
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
 
+_NEVER_RESOLVED = ("model", "revision", "precision", "rhythm")  # keys of [base], by a base's files
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FILLED_IN = ("space", "seed", "hints")  # arguments of a sampler that the study fills in itself
 
@@ -38,6 +40,14 @@ def _check_name(name: str) -> str:
     """Refuse a name that could not stand in a path, a query or a table unquoted."""
     if not _NAME.fullmatch(name):
         message = "should be letters, digits, '.', '_' and '-' without spaces, at most 100"
+        raise ValueError(message)
+    return name
+
+
+def _check_cadence(name: str) -> str:
+    """Refuse a cadence rule that does not exist."""
+    if name not in cadences.names():
+        message = f"should be one of {', '.join(cadences.names())}"
         raise ValueError(message)
     return name
 
@@ -67,16 +77,18 @@ class StudyOptions(evaluators.StrictRecord):
     replicates: Annotated[Count | Literal["auto"], WrapValidator(_check_seeds)] = 1
     """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
     first: tuple[str, ...] = ()
-    """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
+    """Subsets, or families such as front and back, to try first; they may lie outside the space."""
 
 
 class SpaceOptions(evaluators.StrictRecord):
     """`[space]`: the rules for valid subsets."""
 
-    cadence: str = "strict"
-    """Cadence rule: strict, anchored or free."""
+    cadence: Annotated[str, AfterValidator(_check_cadence)] = "strict"
+    """Cadence rule: strict, anchored, periodic or free."""
     period: Count | None = None
-    """Every `period`-th layer is global; taken from the base when left out."""
+    """One of `period` layers is global; taken from the base when left out."""
+    phase: Phase | None = None
+    """Which layer of each period is the global one; taken from the base when left out."""
     keep_first: bool = True
     """Whether layer 0 is always kept."""
     pinned: tuple[Layer, ...] = ()
@@ -103,15 +115,26 @@ class StudyFile(evaluators.StrictRecord):
     def recipe_hash(self, settings: Mapping[str, object] | None = None) -> str:
         """Return the SHA-256 of everything that decides a score but subset and seed.
 
+        Settings that came after release 0.3 count where they differ from the only way there was.
+
         Args:
             settings: settings of the base as they were resolved; they stand for the keys of
                 `[base]` that may be left out.
         """
         recipe = {section: self.plain()[section] for section in ("base", "evaluator")}
         if settings:
-            named = {key: recipe["base"][key] for key in ("model", "revision", "precision")}
+            named = {key: recipe["base"][key] for key in _NEVER_RESOLVED}
             recipe["base"] = {**named, "settings": settings}
+        if recipe["evaluator"].get("phase") == "first":
+            del recipe["evaluator"]["phase"]
+        if self.own_rhythm:
+            recipe["own_rhythm"] = True
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def own_rhythm(self) -> bool:
+        """Whether a cut model may have another rhythm than the base."""
+        return cadences.load(self.space.cadence).own_rhythm
 
     @property
     def transfer(self) -> bool:

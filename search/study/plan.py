@@ -2,8 +2,8 @@
 
 import inspect
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ class DepthPlan:
         seed: seed of the first trial of each subset.
         replicates: seeds each subset is tried with; "auto" lets the posterior choose the repeats.
         hints: guesses of the screens at the scores.
+        missing: by family of `study.first` without a subset at this depth, the reason.
     """
 
     space: LayerSpace
@@ -39,6 +40,7 @@ class DepthPlan:
     seed: int = 0
     replicates: int | Literal["auto"] = 1
     hints: Sequence[Hint] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outside(self) -> list[Subset]:
@@ -67,6 +69,7 @@ def plan_depths(file: StudyFile, base: evaluators.Description) -> dict[int, Dept
             first=_first_subsets(file, space),
             seed=file.study.seed,
             replicates=file.study.replicates,
+            missing=_missing_families(file, space),
         )
     return plans
 
@@ -106,17 +109,9 @@ def build_space(file: StudyFile, depth: int, base: evaluators.Description) -> La
     """Return the space of `depth` over `base`.
 
     Raises:
-        InputError: the space is impossible, or the period is not the base's.
+        InputError: the space is impossible, or the file names another rhythm than the base's.
     """
-    period = file.space.period
-    if period is not None and base.period != period:
-        rhythm = (
-            f"the rhythm of {base.base} is {base.period}"
-            if base.period
-            else f"{base.base} has no attention rhythm"
-        )
-        message = f"space.period = {period}, but {rhythm}: leave the key out"
-        raise InputError(message)
+    _require_rhythm(file, base)
 
     try:
         return LayerSpace(
@@ -127,10 +122,32 @@ def build_space(file: StudyFile, depth: int, base: evaluators.Description) -> La
             keep_first=file.space.keep_first,
             pinned=frozenset(file.space.pinned),
             forbidden=frozenset(file.space.forbidden),
+            phase=base.phase,
         )
     except InputError as error:
         message = f"study {file.study.name!r}, [space] at depth {depth}: {error}"
         raise InputError(message) from error
+
+
+def _require_rhythm(file: StudyFile, base: evaluators.Description) -> None:
+    """Refuse a period or a phase that is not the base's.
+
+    Raises:
+        InputError: the file names another one; the message says the base's.
+    """
+    period, phase = file.space.period, file.space.phase
+    if period is not None and base.period is None:
+        problem = f"space.period = {period}, but {base.base} has no attention rhythm"
+    elif period not in (None, base.period):
+        problem = f"space.period = {period}, but the rhythm of {base.base} is {base.period}"
+    elif phase is not None and base.period is None:
+        problem = f"space.phase = {phase!r}, but {base.base} has no attention rhythm"
+    elif phase not in (None, base.phase):
+        problem = f"space.phase = {phase!r}, but the global layers of {base.base} come {base.phase}"
+    else:
+        return
+    message = f"{problem}: leave the key out"
+    raise InputError(message)
 
 
 def _first_subsets(file: StudyFile, space: LayerSpace) -> list[Subset]:
@@ -142,13 +159,20 @@ def _first_subsets(file: StudyFile, space: LayerSpace) -> list[Subset]:
     wanted: dict[Subset, None] = {}
     for entry in file.study.first:
         if entry in FAMILIES:
-            wanted |= dict.fromkeys(build_family(entry, space))
+            wanted |= dict.fromkeys(build_family(entry, space).subsets)
         elif len(subset := parse_subset(entry)) == space.depth:
             if subset[-1] >= space.layers:
                 message = f"study.first: {entry}, but the base has only {space.layers} layers"
                 raise InputError(message)
             wanted[subset] = None
     return list(wanted)
+
+
+def _missing_families(file: StudyFile, space: LayerSpace) -> dict[str, str]:
+    """Return the reason for each family of `study.first` that has no subset for `space`."""
+    named = (entry for entry in file.study.first if entry in FAMILIES)
+    picks = {family: build_family(family, space) for family in named}
+    return {family: pick.missing for family, pick in picks.items() if pick.missing}
 
 
 def _build_sampler(file: StudyFile, space: LayerSpace, hints: Sequence[Hint] = ()) -> SubsetSampler:
@@ -177,5 +201,7 @@ def build_evaluator(
     record = evaluator_options(file.evaluator["name"])
     options = {key: value for key, value in file.evaluator.items() if key != "name"}
     scratch = None if base_only else state_folder()
-    context = evaluators.Context(file.base, folder, device, base_only, scratch)
+    context = evaluators.Context(
+        file.base, folder, device, base_only, scratch, own_rhythm=file.own_rhythm
+    )
     return record.model_validate_json(json.dumps(options)).create(context)

@@ -132,6 +132,7 @@ class Encoder:
             subsets[:, 0],
             subsets[:, -1],
         ]
-        if self.space.period:
-            columns.append((subsets % self.space.period == 0).sum(axis=1))
+        if (rhythm := self.space.rhythm) is not None:
+            is_global = np.array([rhythm.is_global(i) for i in range(self.space.layers)])
+            columns.append(is_global[subsets].sum(axis=1))
         return np.stack(columns, axis=1).astype(np.float32)

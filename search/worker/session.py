@@ -165,6 +165,7 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         base=base.base,
         layers=base.layers,
         period=base.period,
+        phase=base.phase,
         fingerprints=dict(base.fingerprints),
         versions=dict(base.versions),
         settings=dict(base.settings),

@@ -72,7 +72,7 @@ SPACES = {
         (STUDY[STUDY.index("depths") : STUDY.index("[space]")], "depths = [30]\ntrials = 1\n"),
     ),
     "unknown cadence": Mistake(
-        ("unknown cadence 'loose'", "anchored, free, strict"), ('"free"', '"loose"')
+        ("space.cadence", "anchored, free, periodic, strict", "loose"), ('"free"', '"loose"')
     ),
     "no such subset": Mistake(
         ("no subset of depth 4", "'strict'", "loosen"),
@@ -88,6 +88,13 @@ SPACES = {
     "another period": Mistake(
         ("space.period = 4", "the rhythm of card is 3", "leave the key out"),
         ("keep_first = false", "period = 4"),
+    ),
+    "another phase": Mistake(
+        ("space.phase = 'last'", "the global layers of card come first", "leave the key out"),
+        ("keep_first = false", 'phase = "last"'),
+    ),
+    "unknown phase": Mistake(
+        ("space.phase", "'first' or 'last'", "middle"), ("keep_first = false", 'phase = "middle"')
     ),
     "pinned and forbidden": Mistake(
         ("layer 5 is both kept and forbidden",),

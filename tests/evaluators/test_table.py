@@ -39,6 +39,18 @@ def test_a_subset_that_is_not_in_the_table_fails_its_trial() -> None:
         card().evaluate((0, 1, 2, 17), 0)
 
 
+@pytest.mark.parametrize(
+    ("options", "rhythm"),
+    [({}, (None, "first")), ({"period": 6, "phase": "last"}, (6, "last"))],
+)
+def test_it_describes_the_rhythm_of_its_base(
+    tmp_path: Path, options: dict[str, object], rhythm: tuple[object, ...]
+) -> None:
+    described = written(tmp_path, "subset,mean\n0_1,0.5\n", **options).description
+
+    assert (described.period, described.phase) == rhythm
+
+
 def test_noise_is_drawn_from_subset_and_seed(tmp_path: Path) -> None:
     noisy = written(tmp_path, "subset,mean,A\n0_1,0.5,0.4\n0_2,0.5,0.4\n", noise=0.01)
 

@@ -41,6 +41,14 @@ def test_study_is_kept_as_it_was_defined(engine: Engine) -> None:
     assert rows == [(4, optuna_name("s", 4)), (7, "s/L7")]
 
 
+def test_phase_is_the_first_unless_it_is_said(engine: Engine) -> None:
+    assert begin(engine, {4: 1}, "first").phase == "first"
+    assert begin(engine, {4: 1}, "last", period=6, phase="last").phase == "last"
+    assert find_study(engine, "last").phase == "last"
+    rows = query(engine, "SELECT name, period, phase FROM search_studies ORDER BY name")
+    assert rows == [("first", 3, "first"), ("last", 6, "last")]
+
+
 # joining
 
 

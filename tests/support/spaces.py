@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from search.space import LayerSpace, Subset, cadences
+from search.space.rhythm import Phase
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
 """Settings of the properties that hold for every space."""
@@ -23,6 +24,7 @@ class Case(NamedTuple):
     keep_first: bool
     pinned: frozenset[int]
     forbidden: frozenset[int]
+    phase: Phase = "first"
 
     @property
     def space(self) -> LayerSpace:
@@ -44,6 +46,7 @@ def cases(draw: st.DrawFn, most_layers: int = 12) -> Case:
         keep_first=draw(st.booleans()),
         pinned=draw(some),
         forbidden=draw(some),
+        phase=draw(st.sampled_from(["first", "last"])),
     )
 
 
@@ -52,11 +55,18 @@ def possible_cases() -> st.SearchStrategy[Case]:
     return cases().filter(members)
 
 
+def types(number: int, period: int, phase: Phase) -> str:
+    """Write the types of `number` layers, `G` global and `L` local: `GLLGLL`, or `LLGLLG`."""
+    one = "G" + "L" * (period - 1) if phase == "first" else "L" * (period - 1) + "G"
+    return (one * number)[:number]
+
+
 @cache
 def members(case: Case) -> list[Subset]:
     """Return all subsets that obey the rules of `case`, in lexicographic order."""
-    everywhere = range(case.layers)
-    globals_ = set(range(0, case.layers, case.period or 1))
+    kinds = types(case.layers, case.period or 1, case.phase)
+    by_position = kinds[: case.depth]
+    by_any_period = [types(case.depth, period, case.phase) for period in range(1, case.depth + 2)]
 
     def obeys(subset: Subset) -> bool:
         if case.keep_first and subset[0] != 0:
@@ -66,13 +76,15 @@ def members(case: Case) -> list[Subset]:
         if any(layer in subset for layer in case.forbidden):
             return False
 
-        at_global = [layer in globals_ for i, layer in enumerate(subset) if i in globals_]
-        at_local = [layer in globals_ for i, layer in enumerate(subset) if i not in globals_]
+        own = "".join(kinds[layer] for layer in subset)
         if case.cadence == "strict":
-            return all(at_global) and not any(at_local)
-        return case.cadence == "free" or all(at_global)
+            return own == by_position
+        if case.cadence == "periodic":
+            return own in by_any_period
+        pairs = set(zip(by_position, own, strict=True))
+        return case.cadence == "free" or ("G", "L") not in pairs
 
-    return [subset for subset in combinations(everywhere, case.depth) if obeys(subset)]
+    return [subset for subset in combinations(range(case.layers), case.depth) if obeys(subset)]
 
 
 def overlap(one: Subset, other: Subset) -> int:

@@ -10,6 +10,7 @@ from search.study.file import StudyFile, parse_study_file
 from storage.studies import StudyRecord
 
 MMBERT = evaluators.Description("mmBERT-small", 22, 3)
+GEMMA = evaluators.Description("embeddinggemma-300m", 24, 6, "last")
 MINILM = evaluators.Description("all-MiniLM-L6-v2", 6, None)
 
 FULL = """
@@ -25,6 +26,7 @@ first = ["front", "0_1_2_18", "0_1_2_3_6_8_18", "back"]
 [space]
 cadence = "anchored"
 period = 3
+phase = "first"
 keep_first = false
 pinned = [18]
 forbidden = [1, 20]
@@ -40,6 +42,7 @@ query_prompt = "query: "
 document_prompt = "passage: "
 query_length = 48
 document_length = 192
+rhythm = false
 precision = "bf16"
 
 [sampler]

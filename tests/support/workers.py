@@ -81,7 +81,7 @@ class Sums:
         seen: the subsets that were evaluated.
     """
 
-    description = Description("toy", LAYERS, 3, {"base": "none"})
+    description = Description("toy", LAYERS, 3, fingerprints={"base": "none"})
 
     def __init__(self, before: Callable[[Subset], object] = lambda _: None) -> None:
         self.seen: list[Subset] = []

@@ -62,7 +62,7 @@ class LoadedBase:
         heads = resolve(model, options, is_plain=files.is_plain)
 
         shell = cast("Transformer", model[0])
-        encoder = Encoder.of(shell.model, own_rhythm=own_rhythm)
+        encoder = Encoder.of(shell.model, rhythm=options.rhythm, own_rhythm=own_rhythm)
         require_cuttable(shell.model, encoder)
         return cls(options, encoder, shell, heads, device)
 

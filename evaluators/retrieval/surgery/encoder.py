@@ -67,11 +67,14 @@ class Encoder:
         return int(self.config.get_text_config().hidden_size)
 
     @classmethod
-    def of(cls, model: PreTrainedModel, *, own_rhythm: bool = False) -> "Encoder":
+    def of(
+        cls, model: PreTrainedModel, *, rhythm: bool = True, own_rhythm: bool = False
+    ) -> "Encoder":
         """Take the weights and the configuration of `model`.
 
         Args:
             model: the whole model.
+            rhythm: whether positions follow its rhythm; else every layer keeps its own type.
             own_rhythm: whether kept layers whose types form a rhythm keep it.
 
         Raises:
@@ -80,12 +83,12 @@ class Encoder:
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         stack = find_stack(model)
 
-        rhythm = find_rhythm(layer_types(model.config))
-        if rhythm and not _are_exchangeable(weights, stack):
-            rhythm = None  # a layer cannot take the type of another position: each keeps its own
+        # where a layer cannot take the type of another position, each keeps its own
+        followed = rhythm and _are_exchangeable(weights, stack)
+        found = find_rhythm(layer_types(model.config)) if followed else None
 
         layers = len(model.get_submodule(stack))  # type: ignore[arg-type]  # a list of modules
-        return cls(type(model), model.config, weights, stack, layers, rhythm, own_rhythm)
+        return cls(type(model), model.config, weights, stack, layers, found, own_rhythm)
 
     def types(self, subset: tuple[int, ...]) -> list[str] | None:
         """Return the type of each layer of the model that keeps `subset`; None without types.

@@ -19,7 +19,7 @@ from search.cli.options import (
     StudyPath,
     Workers,
 )
-from search.cli.output import remark, say
+from search.cli.output import NO_GLOBAL_POSITION, remark, say
 from search.cli.progress import WorkerProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
 from search.cli.tables import format_error, print_answers, print_fits, print_ranking
@@ -202,7 +202,7 @@ def _run_session(session: Session, engine: Engine) -> None:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how the base is used, how large each space is, and which screens are unfinished."""
+    """Say how the base is used, how large each space is, and what it lacks."""
     name = session.study.name
     if words := settings_in_words(session.evaluator.description.settings):
         remark(f"{name}: {session.study.base} with {words}")
@@ -212,6 +212,10 @@ def _announce(session: Session, engine: Engine) -> None:
         if plan.outside:
             line += f", {len(plan.outside)} of study.first outside it, tried as baselines"
         remark(line)
+        if not plan.space.has_global_position:
+            remark(f"{name}/L{depth}: {NO_GLOBAL_POSITION}")
+        for family, reason in plan.missing.items():
+            remark(f"{name}/L{depth}: no subset of the family {family}: {reason}")
 
     spaces = [plan.space for plan in session.plans.values()]
     for line in unfinished_screens(engine, session.study.id, spaces):

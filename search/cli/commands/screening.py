@@ -60,7 +60,7 @@ def screen(
         scores = {kind: scores[kind] for kind in scores if weights in (None, kind)}
         fits = measure_fits(engine, record.id, file.study.depths)
         fits = [fit for fit in fits if weights in (None, fit.weights)]
-        base = evaluators.Description(record.base, record.layers, record.period)
+        base = evaluators.Description(record.base, record.layers, record.period, record.phase)
         spaces = [build_space(file, depth, base) for depth in file.study.depths]
         unfinished = unfinished_screens(engine, record.id, spaces)
 

@@ -1,14 +1,16 @@
 """The command that counts subsets, without any store: space."""
 
 import random
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
 from search.cli.options import AsJson
-from search.cli.output import print_json, say
+from search.cli.output import NO_GLOBAL_POSITION, print_json, say
 from search.space import LayerSpace, format_subset
-from search.space.families import FAMILIES, build_family
+from search.space.families import FAMILIES, Picks, build_family
+from search.space.rhythm import Phase
 
 EXAMPLES = {
     "space": "Example: layer-search space --layers 22 --depth 7 --cadence strict --samples 3"
@@ -20,11 +22,14 @@ def space(  # noqa: PLR0913 - every option of a command is a parameter
     layers: Annotated[int, typer.Option(max=1000, help="Layers of the base.")],
     depth: Annotated[int, typer.Option(help="Layers to keep.")],
     cadence: Annotated[
-        str, typer.Option(help="Cadence rule: strict, anchored or free.")
+        str, typer.Option(help="Cadence rule: strict, anchored, periodic or free.")
     ] = "strict",
     period: Annotated[
-        int, typer.Option(help="Every N-th layer is global; 0 for a base without a rhythm.")
+        int, typer.Option(help="One of N layers is global; 0 for a base without a rhythm.")
     ] = 3,
+    phase: Annotated[
+        Phase, typer.Option(help="Which layer of each period is the global one.")
+    ] = "first",
     keep_first: Annotated[bool, typer.Option(help="Whether layer 0 is always kept.")] = True,
     pin: Annotated[
         list[int] | None, typer.Option(help="Always keep this layer; repeatable.")
@@ -45,19 +50,44 @@ def space(  # noqa: PLR0913 - every option of a command is a parameter
         keep_first=keep_first,
         pinned=frozenset(pin or ()),
         forbidden=frozenset(forbid or ()),
+        phase=phase,
     )
     rng = random.Random(seed)
     drawn = [format_subset(searched.sample(rng)) for _ in range(samples)]
-    families = {
-        name: [format_subset(subset) for subset in build_family(name, searched)]
-        for name in FAMILIES
-    }
+    families = {name: build_family(name, searched) for name in FAMILIES}
 
     if as_json:
-        print_json({"count": searched.count, "samples": drawn, "families": families})
+        _print_json(searched, drawn, families)
         return
     say(f"{searched.count} subsets of depth {depth} out of {layers} layers, {cadence}")
-    for name, members in families.items():
-        say(f"  {name}: {', '.join(members)}")
+    if not searched.has_global_position:
+        say(f"  {NO_GLOBAL_POSITION}")
+    for name, picks in families.items():
+        say(f"  {name}: {_describe(picks, searched)}")
     for sample in drawn:
         say(f"  sample: {sample}")
+
+
+def _print_json(space: LayerSpace, drawn: Sequence[str], families: Mapping[str, Picks]) -> None:
+    """Print size, samples and families as JSON, with the families that have no subset, and why."""
+    print_json(
+        {
+            "count": space.count,
+            "samples": drawn,
+            "families": {
+                name: [format_subset(subset) for subset in picks.subsets]
+                for name, picks in families.items()
+            },
+            "missing": {name: picks.missing for name, picks in families.items() if picks.missing},
+        }
+    )
+
+
+def _describe(picks: Picks, space: LayerSpace) -> str:
+    """Return the subsets of a family, with a remark on each outside the space, or why none."""
+    if picks.missing:
+        return f"none: {picks.missing}"
+    return ", ".join(
+        format_subset(subset) + ("" if subset in space else " (outside the space)")
+        for subset in picks.subsets
+    )

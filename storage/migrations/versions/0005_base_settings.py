@@ -2,7 +2,8 @@
 
 Until release 0.4 every base was measured with the pooling of the study file, without its own Dense
 modules and normalisation, by cosine. A study file may leave all that to the base now, so the stored
-files of older studies say what they left unsaid: they go on as they began.
+files of older studies say what they left unsaid: they go on as they began. A study that knew no
+rhythm of its base cut it as if there were none.
 """
 
 from typing import Any
@@ -15,7 +16,12 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_STUDIES = sa.table("search_studies", sa.column("id", sa.Integer()), sa.column("file", sa.JSON()))
+_STUDIES = sa.table(
+    "search_studies",
+    sa.column("id", sa.Integer()),
+    sa.column("file", sa.JSON()),
+    sa.column("period", sa.Integer()),
+)
 _ADDED = {"dense": False, "normalize": False, "similarity": "cosine"}
 _PROMPTS = ("query_prompt", "document_prompt")
 
@@ -24,16 +30,18 @@ def upgrade() -> None:
     """Add the column, and complete the files of the studies that cut a model."""
     op.add_column("search_studies", sa.Column("settings", sa.JSON(), nullable=True))
 
-    for number, file in _files_with_base():
-        evaluator, base = dict(file["evaluator"]), file["base"]
+    for number, file, period in _files_with_base():
+        evaluator = dict(file["evaluator"])
         prompts = {name: evaluator.pop(name, "") for name in _PROMPTS}
-        _write(number, {**file, "evaluator": evaluator, "base": {**base, **_ADDED, **prompts}})
+        base = {**file["base"], **_ADDED, **prompts, "rhythm": period is not None}
+        _write(number, {**file, "evaluator": evaluator, "base": base})
 
 
 def downgrade() -> None:
     """Remove both again; the caller has dropped the views."""
-    for number, file in _files_with_base():
+    for number, file, _ in _files_with_base():
         base = dict(file["base"])
+        base.pop("rhythm", None)
         prompts = {name: base.pop(name, None) or "" for name in _PROMPTS}
         kept = {key: value for key, value in base.items() if key not in _ADDED}
         _write(number, {**file, "evaluator": {**file["evaluator"], **prompts}, "base": kept})
@@ -41,12 +49,12 @@ def downgrade() -> None:
     op.drop_column("search_studies", "settings")
 
 
-def _files_with_base() -> list[tuple[int, dict[str, Any]]]:
-    """Return number and file of each study that cuts a model."""
-    rows = op.get_bind().execute(sa.select(_STUDIES.c.id, _STUDIES.c.file)).all()
+def _files_with_base() -> list[tuple[int, dict[str, Any], int | None]]:
+    """Return number, file and period of each study that cuts a model."""
+    columns = (_STUDIES.c.id, _STUDIES.c.file, _STUDIES.c.period)
     return [
-        (number, file)
-        for number, file in rows
+        (number, file, period)
+        for number, file, period in op.get_bind().execute(sa.select(*columns)).all()
         if file.get("base") and file["evaluator"].get("name") == "retrieval"
     ]
 

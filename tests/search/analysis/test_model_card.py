@@ -79,6 +79,31 @@ def test_it_tells_the_fine_tune_and_the_rhythm(tmp_path: Path) -> None:
     assert f"Recipe: `{file.recipe_hash()[:16]}`" in card
 
 
+def test_it_tells_the_rhythm_of_either_phase(tmp_path: Path) -> None:
+    card = write(parse("a/b"), tmp_path, period=6, phase="last")
+    assert "global attention at every index one below a multiple of 6; sampler" in card
+    assert "Global layers of this model" not in card
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        ((0, 1, 2, 5), "Global layers of this model, by index: 3."),
+        ((5, 11, 17, 23), "Global layers of this model, by index: 0, 1, 2, 3."),
+        ((0, 1, 2, 3), "No layer of this model attends globally."),
+        ((5, 6, 7, 8), "No layer of this model attends globally."),  # it follows the base's
+    ],
+)
+def test_it_tells_the_global_layers_of_a_cut_with_its_own_rhythm(
+    tmp_path: Path, kept: Subset, sentence: str
+) -> None:
+    file = parse("a/b")
+    space = file.space.model_copy(update={"cadence": "periodic"})
+    file = file.model_copy(update={"space": space})
+    card = write(file, tmp_path, kept, period=6, phase="last", layers=24)
+    assert f"and scored. {sentence}" in card
+
+
 def test_it_can_be_written_of_a_replay_without_a_base(tmp_path: Path) -> None:
     file = parse_study_file(
         {

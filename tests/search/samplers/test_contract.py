@@ -9,7 +9,8 @@ import pytest
 from search import samplers
 from search.errors import SpaceExhaustedError
 from search.samplers import Observation, SubsetSampler
-from search.space import LayerSpace, Subset
+from search.space import LayerSpace, Subset, cadences
+from search.space.rhythm import Phase
 from tests.support.sampling import (
     NAN,
     SPACE,
@@ -45,6 +46,16 @@ def test_bases_of_any_size(name: str, layers: int, cadence: str) -> None:
     space = LayerSpace(layers, depth, 3 if cadence == "strict" else None, cadence)
     trials = min(space.count, 12)
     subsets = [trial.subset for trial in simulate(make_sampler(name, space), trials)]
+    assert all(subset in space for subset in subsets)
+    assert len(set(subsets)) == trials
+
+
+@pytest.mark.parametrize("cadence", cadences.names())
+@pytest.mark.parametrize("phase", ["first", "last"])
+def test_every_cadence_in_either_phase(name: str, cadence: str, phase: Phase) -> None:
+    space = LayerSpace(10, 4, 3, cadence, phase=phase)
+    trials = min(space.count, 14)
+    subsets = [trial.subset for trial in simulate(make_sampler(name, space), trials, workers=3)]
     assert all(subset in space for subset in subsets)
     assert len(set(subsets)) == trials
 

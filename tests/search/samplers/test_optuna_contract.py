@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.samplers import SubsetSampler
-from search.space import LayerSpace, Subset
+from search.space import LayerSpace, Subset, cadences
 from tests.support.sampling import (
     NAN,
     SPACE,
@@ -126,6 +126,15 @@ def test_other_trials_of_a_study_are_survived(sampler: SubsetSampler) -> None:
     assert found[0] == (0, 1, 2, 3, 4, 5, 18)
     assert all(subset in SPACE for subset in found)
     assert len(set(found)) == 15
+
+
+@pytest.mark.parametrize("cadence", cadences.names())
+def test_a_study_of_every_cadence(name: str, cadence: str) -> None:
+    space = LayerSpace(12, 5, 6, cadence, phase="last")
+    study = run_study(space, make_sampler(name, space), trials=6)
+    subsets = tried_subsets(space, study)
+    assert all(subset in space for subset in subsets)
+    assert len(set(subsets)) == 6
 
 
 # the end of a space

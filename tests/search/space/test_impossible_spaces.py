@@ -20,9 +20,9 @@ from search.space import LayerSpace
         ({"period": -3}, "period -3 is impossible: choose 1 or more"),
         (
             {"cadence": "loose"},
-            "unknown cadence 'loose': choose one of anchored, free, strict",
+            "unknown cadence 'loose': choose one of anchored, free, periodic, strict",
         ),
-        ({"cadence": ""}, "unknown cadence '': choose one of anchored, free, strict"),
+        ({"cadence": ""}, "unknown cadence '': choose one of anchored, free, periodic, strict"),
         (
             {"period": None},
             "cadence 'strict' needs an attention rhythm; the base has none: use 'free'",
@@ -31,6 +31,11 @@ from search.space import LayerSpace
             {"period": None, "cadence": "anchored"},
             "cadence 'anchored' needs an attention rhythm; the base has none: use 'free'",
         ),
+        (
+            {"period": None, "cadence": "periodic"},
+            "cadence 'periodic' needs an attention rhythm; the base has none: use 'free'",
+        ),
+        ({"phase": "middle"}, "phase 'middle' is impossible: choose first or last"),
         ({"pinned": {12}}, "layer 12 does not exist: the base has layers 0 to 11"),
         ({"pinned": {-1}}, "layer -1 does not exist: the base has layers 0 to 11"),
         ({"forbidden": {3, 40}}, "layer 40 does not exist: the base has layers 0 to 11"),

@@ -4,22 +4,23 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from search.errors import InputError
-from search.space import LayerSpace, Subset
+from search.space import LayerSpace, Subset, cadences
 from search.space.prefix_tree import PrefixTree
+from search.space.rhythm import Phase
 
 
 def every_depth(
-    layers: int, cadence: str = "strict", *, keep_first: bool = True
+    layers: int, cadence: str = "strict", *, keep_first: bool = True, phase: Phase = "first"
 ) -> tuple[LayerSpace, ...]:
     """Return the spaces of all depths that are possible."""
     found = []
     for depth in range(1, layers + 1):
         try:
-            found.append(LayerSpace(layers, depth, 3, cadence, keep_first))
+            found.append(LayerSpace(layers, depth, 3, cadence, keep_first, phase=phase))
         except InputError:
             continue
     return tuple(found)
@@ -42,14 +43,16 @@ def test_the_reference_base_at_all_depths() -> None:
 
 @given(
     layers=st.integers(1, 9),
-    cadence=st.sampled_from(["strict", "anchored", "free"]),
+    cadence=st.sampled_from(cadences.names()),
     keep_first=st.booleans(),
+    phase=st.sampled_from(["first", "last"]),
     data=st.data(),
 )
 def test_a_walk_meets_every_member_once(
-    layers: int, cadence: str, *, keep_first: bool, data: st.DataObject
+    layers: int, cadence: str, *, keep_first: bool, phase: Phase, data: st.DataObject
 ) -> None:
-    spaces = every_depth(layers, cadence, keep_first=keep_first)
+    spaces = every_depth(layers, cadence, keep_first=keep_first, phase=phase)
+    assume(spaces)
     chosen = data.draw(st.lists(st.sampled_from(spaces), min_size=1, unique_by=lambda s: s.depth))
 
     tree = PrefixTree(tuple(chosen))
@@ -81,7 +84,7 @@ def test_pinned_layers_are_on_every_way() -> None:
     assert {node for node in nodes if len(node) == 4} == set(space)
 
 
-@pytest.mark.parametrize("cadence", ["strict", "free"])
+@pytest.mark.parametrize("cadence", cadences.names())
 def test_draws_are_members_of_every_depth(cadence: str) -> None:
     tree = PrefixTree(every_depth(7, cadence))
     rng = random.Random(0)

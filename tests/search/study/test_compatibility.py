@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -164,6 +165,27 @@ def test_drift_names_every_difference(
         f"{drift}. Scores would not compare: "
     )
     assert "--accept-drift" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "drift"),
+    [
+        ({"phase": "last"}, "of period 3, last global"),
+        ({"period": 6}, "of period 6, first global"),
+        ({"period": None}, "none"),
+    ],
+)
+def test_another_rhythm_is_drift(study: StudyRecord, rhythm: dict[str, Any], drift: str) -> None:
+    """A later release may find a rhythm where an earlier one found none."""
+    assert find_drift(study, replace(BASE, **rhythm)) == (
+        f"attention rhythm {drift} (it began with of period 3, first global)"
+    )
+
+
+def test_the_phase_of_no_rhythm_is_no_drift() -> None:
+    study = record_of(parse_study_file(full()), period=None)
+    here = evaluators.Description("x", 22, None, "last")
+    assert find_drift(study, here) is None
 
 
 def test_data_that_are_gone_differ(study: StudyRecord) -> None:

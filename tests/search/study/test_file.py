@@ -48,7 +48,12 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
 
     assert file.space == SpaceOptions(
-        cadence="anchored", period=3, keep_first=False, pinned=(18,), forbidden=(1, 20)
+        cadence="anchored",
+        period=3,
+        phase="first",
+        keep_first=False,
+        pinned=(18,),
+        forbidden=(1, 20),
     )
 
     assert file.base == evaluators.BaseOptions(
@@ -62,6 +67,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         document_prompt="passage: ",
         query_length=48,
         document_length=192,
+        rhythm=False,
         precision="bf16",
     )
 
@@ -90,7 +96,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert file.study == StudyOptions(name="a", depths=(4,), trials=3, seed=0, attempts=3, first=())
 
     assert file.space == SpaceOptions(
-        cadence="strict", period=None, keep_first=True, pinned=(), forbidden=()
+        cadence="strict", period=None, phase=None, keep_first=True, pinned=(), forbidden=()
     )
     assert file.base is None
 
@@ -100,6 +106,7 @@ def test_defaults(tmp_path: Path) -> None:
         "path": "scores.csv",
         "layers": 22,
         "period": None,
+        "phase": "first",
         "noise": 0.0,
         "seconds": 0.0,
         "queries": 0,
@@ -121,6 +128,7 @@ def test_defaults_of_retrieval() -> None:
         document_prompt=None,
         query_length=None,
         document_length=None,
+        rhythm=True,
         precision="fp32",
     )
 

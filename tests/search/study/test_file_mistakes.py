@@ -132,6 +132,12 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ('"front"', '"0_2_1_18"', "study.first: '0_2_1_18' is "),
         ('"front"', '"fornt"', "study.first: 'fornt' is "),
         # unknown names
+        (
+            '"anchored"',
+            '"loose"',
+            "space.cadence: should be one of anchored, free, periodic, strict, not ",
+        ),
+        ('"first"\n', '"middle"\n', "space.phase: should be 'first' or 'last', not \"middle\""),
         ('"swap"', '"random"', f"unknown sampler 'random': choose one of {SAMPLERS}"),
         ('"swap"', '"_base"', f"unknown sampler '_base': choose one of {SAMPLERS}"),
         ('"swap"', "3", f"sampler.name: name one of {SAMPLERS}"),
@@ -152,7 +158,7 @@ def test_mistakes(tmp_path: Path, old: str, new: str, message: str) -> None:
 def test_the_families_are_listed() -> None:
     data = full()
     data["study"]["first"] = ["fornt"]
-    with pytest.raises(InputError, match="front, back, spread"):
+    with pytest.raises(InputError, match="bottom, top, alternate, front, back, spread"):
         parse_study_file(data)
 
 

@@ -15,7 +15,7 @@ from search import samplers
 from search.errors import InputError
 from search.samplers.gp import GPSampler
 from search.samplers.swap import SwapSampler
-from search.space import LayerSpace, Subset, format_subset
+from search.space import LayerSpace, Subset, cadences, format_subset
 from search.study.file import parse_study_file
 from search.study.plan import (
     DepthPlan,
@@ -28,7 +28,7 @@ from search.study.plan import (
     require_depths,
     require_layers,
 )
-from tests.support.study_files import MINILM, MMBERT, full, short
+from tests.support.study_files import GEMMA, MINILM, MMBERT, full, short
 
 
 def plan_one(**sections: object) -> DepthPlan:
@@ -79,19 +79,38 @@ def test_period_is_the_bases_when_left_out() -> None:
     assert build_space(parse_study_file(data), 4, MINILM) == LayerSpace(6, 4, None, "free")
 
 
+def test_rhythm_is_the_bases_in_either_phase() -> None:
+    data = full() | {"space": {"cadence": "periodic", "period": 6, "phase": "last"}}
+    expected = LayerSpace(24, 7, 6, "periodic", phase="last")
+    assert build_space(parse_study_file(data), 7, GEMMA) == expected
+    data["space"] = {"cadence": "periodic"}
+    assert build_space(parse_study_file(data), 7, GEMMA) == expected
+
+
 @pytest.mark.parametrize(
     ("space", "base", "message"),
     [
-        (
-            {"cadence": "loose"},
-            MMBERT,
-            "unknown cadence 'loose': choose one of anchored, free, strict",
-        ),
         ({"period": 4}, MMBERT, "space.period = 4, but the rhythm of mmBERT-small is 3: "),
         (
             {"cadence": "free", "period": 3},
             MINILM,
             "space.period = 3, but all-MiniLM-L6-v2 has no attention rhythm: leave the key out",
+        ),
+        ({"period": 3}, GEMMA, "space.period = 3, but the rhythm of embeddinggemma-300m is 6: "),
+        (
+            {"phase": "first"},
+            GEMMA,
+            "space.phase = 'first', but the global layers of embeddinggemma-300m come last: leave",
+        ),
+        (
+            {"phase": "last", "period": 3},
+            MMBERT,
+            "space.phase = 'last', but the global layers of mmBERT-small come first: leave the key",
+        ),
+        (
+            {"cadence": "free", "phase": "first"},
+            MINILM,
+            "space.phase = 'first', but all-MiniLM-L6-v2 has no attention rhythm: leave the key",
         ),
         (
             {"cadence": "strict"},
@@ -112,7 +131,7 @@ def test_impossible_spaces(
         build_space(file, 4, base)
     where = f"study {file.study.name!r}, [space] at depth 4: "
     assert str(caught.value).removeprefix(where).startswith(message)
-    assert str(caught.value).startswith((where, "space.period"))
+    assert str(caught.value).startswith((where, "space.p"))
 
 
 def test_depth_of_a_smaller_base() -> None:
@@ -170,10 +189,11 @@ def test_hints_go_to_a_sampler_that_takes_any() -> None:
 
 def test_evaluator_is_built_from_its_options(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text("subset,mean\n0_1_2_18,0.453\n", encoding="utf-8")
-    evaluator = build_evaluator(short("period = 3\n"), tmp_path)
+    evaluator = build_evaluator(short('period = 3\nphase = "last"\n'), tmp_path)
     assert isinstance(evaluator, TableEvaluator)
     described = evaluator.description
-    assert (described.base, described.layers, described.period) == ("scores", 22, 3)
+    assert (described.base, described.layers) == ("scores", 22)
+    assert (described.period, described.phase) == (3, "last")
     assert evaluator.evaluate((0, 1, 2, 18), 0).mean == 0.453
 
 
@@ -182,25 +202,41 @@ def test_missing_data_are_named(tmp_path: Path) -> None:
         build_evaluator(short(), tmp_path)
 
 
-@pytest.mark.parametrize("base_only", [True, False])
-def test_only_trials_may_leave_checkpoints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, base_only: bool
-) -> None:
-    contexts: list[evaluators.Context] = []
+@pytest.fixture
+def contexts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[evaluators.Context]:
+    """The contexts in which evaluators are built, noted as they are."""
+    found: list[evaluators.Context] = []
     (tmp_path / "scores.csv").write_text("subset,mean\n0_1_2_18,0.453\n", encoding="utf-8")
-
     create = table.Options.create
 
     def noted(self: table.Options, context: evaluators.Context) -> TableEvaluator:
-        contexts.append(context)
+        found.append(context)
         return create(self, context)
 
     monkeypatch.setattr(table.Options, "create", noted)
+    return found
+
+
+@pytest.mark.parametrize("base_only", [True, False])
+def test_only_trials_may_leave_checkpoints(
+    tmp_path: Path, contexts: list[evaluators.Context], *, base_only: bool
+) -> None:
     build_evaluator(short(), tmp_path, "cpu", base_only=base_only)
     (context,) = contexts
     assert (context.base, context.folder, context.device) == (None, tmp_path, "cpu")
     assert context.base_only == base_only
     assert (context.scratch is None) == base_only
+
+
+@pytest.mark.parametrize("cadence", cadences.names())
+def test_evaluator_is_told_whether_cut_models_have_a_rhythm_of_their_own(
+    tmp_path: Path, contexts: list[evaluators.Context], cadence: str
+) -> None:
+    file = short()
+    space = file.space.model_copy(update={"cadence": cadence})
+    build_evaluator(file.model_copy(update={"space": space}), tmp_path)
+    (context,) = contexts
+    assert context.own_rhythm == (cadence == "periodic")
 
 
 # the subsets to try first
@@ -215,6 +251,20 @@ def test_first_subsets_without_repeats() -> None:
     seventh = [format_subset(subset) for subset in _first_subsets(file, LayerSpace(22, 7))]
     assert "0_1_2_3_6_8_18" in seventh  # outside the strict space, and wanted all the same
     assert seventh[-1] == "0_16_17_18_19_20_21"
+
+
+def test_families_without_a_subset_are_named_with_the_reason() -> None:
+    data = full() | {"space": {"forbidden": [2]}}
+    data["study"]["first"] = ["front", "alternate", "back", "bottom", "front"]
+    plans = plan_depths(parse_study_file(data), MMBERT)
+    gone = "layer 2 is forbidden"
+    assert plans[4].missing == {"front": gone}
+    assert plans[13].missing == {
+        "front": gone,
+        "alternate": "every second of 22 layers are only 11",
+    }
+    assert plans[4].first == [(0, 7, 14, 21), (0, 19, 20, 21), (0, 1, 2, 3)]
+    assert plans[4].outside == [(0, 1, 2, 3)]
 
 
 def test_first_subsets_need_layers_that_exist() -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from search.space import cadences
 from search.study.file import parse_study_file
 from tests.support.study_files import FULL_DATA, change, full, short
 
@@ -16,6 +17,7 @@ RECIPE = {
     "base.similarity": "cosine",
     "base.query_length": 47,
     "base.document_length": 191,
+    "base.rhythm": True,
     "base.precision": "fp32",
     "evaluator.loss": "multiple-negatives-ranking",
     "evaluator.steps": 0,
@@ -47,6 +49,7 @@ SEARCH = {
     "study.first": [],
     "space.cadence": "free",
     "space.period": 4,
+    "space.phase": "last",
     "space.keep_first": True,
     "space.pinned": [],
     "space.forbidden": [2],
@@ -110,6 +113,23 @@ def test_recipe_hash_knows_evaluator_and_base() -> None:
     data["evaluator"] = {"name": "table", "path": "scores.csv", "layers": 22}
     hashes.add(parse_study_file(data).recipe_hash())
     assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("cadence", cadences.names())
+def test_recipe_hash_knows_rhythms_of_their_own(cadence: str) -> None:
+    """The same subset is another model then; all other rules cut alike."""
+    file = parse_study_file(change("space.cadence", cadence) if cadence != "anchored" else full())
+    assert file.own_rhythm == (cadence == "periodic")
+    assert (file.recipe_hash() == parse_study_file(full()).recipe_hash()) == (not file.own_rhythm)
+
+
+def test_recipe_hash_is_that_of_release_0_3() -> None:
+    """So that trials of an older replay go on to teach newer ones of the same recipe."""
+    assert short("period = 3\n").recipe_hash() == (
+        "ce6284c58d7c2e71445904aad4ec20f432ddbc3db86d1c0ea3878fa85d9db241"
+    )
+    last = short('period = 3\nphase = "last"\n')
+    assert last.recipe_hash() != short("period = 3\n").recipe_hash()
 
 
 def test_spelling_out_a_default_changes_nothing() -> None:

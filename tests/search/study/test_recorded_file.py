@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.space import format_subset
+from search.space import cadences, format_subset
+from search.space.families import FAMILIES
 from search.study.file import _NAME, parse_study_file
 
 
@@ -16,6 +17,7 @@ def shares() -> st.SearchStrategy[float]:
 
 
 COUNTS = st.integers(1, 10**6)
+PHASES = st.sampled_from(["first", "last"])
 TEXTS = st.text(min_size=1, max_size=9)
 OPTIONS = {
     "sampler": st.one_of(
@@ -32,8 +34,9 @@ OPTIONS = {
     "space": st.fixed_dictionaries(
         {},
         optional={
-            "cadence": TEXTS,
+            "cadence": st.sampled_from(cadences.names()),
             "period": COUNTS,
+            "phase": PHASES,
             "keep_first": st.booleans(),
             "pinned": st.lists(st.integers(0, 99), max_size=3),
             "forbidden": st.lists(st.integers(0, 99), max_size=3),
@@ -51,13 +54,18 @@ OPTIONS = {
             "document_prompt": st.text(max_size=9),
             "query_length": st.integers(2, 9000),
             "document_length": st.integers(2, 9000),
+            "rhythm": st.booleans(),
             "precision": st.sampled_from(["fp32", "bf16"]),
         },
     ),
     "evaluator": st.one_of(
         st.fixed_dictionaries(
             {"name": st.just("table"), "path": TEXTS, "layers": COUNTS},
-            optional={"period": COUNTS, "noise": st.floats(0, allow_infinity=False)},
+            optional={
+                "period": COUNTS,
+                "phase": PHASES,
+                "noise": st.floats(0, allow_infinity=False),
+            },
         ),
         st.fixed_dictionaries(
             {"name": st.just("retrieval")},
@@ -113,7 +121,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
     }
     if draw(st.booleans()):
         study["seed"] = draw(st.integers(0, 2**31 - 1))
-        family = st.sampled_from(["front", "back", "spread"])
+        family = st.sampled_from(list(FAMILIES))
         study["first"] = draw(st.lists(family | keys, max_size=4))
 
     optional = {key: OPTIONS[key] for key in ("sampler", "space", "base")}

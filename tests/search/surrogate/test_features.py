@@ -49,6 +49,16 @@ def test_some_rows_are_the_features_of_these_subsets() -> None:
         np.testing.assert_allclose(getattr(some, name), getattr(again, name), atol=1e-6)
 
 
+def test_global_layers_are_counted_in_either_phase() -> None:
+    for space in (LayerSpace(12, 4, 3, "free"), LayerSpace(12, 4, 6, "free", phase="last")):
+        subsets = list(space)[:: space.count // 50]
+        column = Encoder(space)(subsets).shape[:, -1]
+        numbers = [sum(space.rhythm.is_global(n) for n in s) for s in subsets if space.rhythm]
+        assert len(set(numbers)) > 2
+        # the same numbers, but for mean and scale
+        assert abs(np.corrcoef(column, numbers)[0, 1] - 1) < 1e-6
+
+
 def test_columns_that_never_vary_count_for_nothing() -> None:
     """A space of one subset has no scale at all, and a base may have no rhythm."""
     for space in (LayerSpace(5, 5), LayerSpace(5, 1, None, "free")):

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from search import samplers
 from search.observation import Observation
 from search.samplers import SubsetSampler
-from search.space import Subset, format_subset, parse_subset
+from search.space import Subset, cadences, format_subset, parse_subset
 from search.worker.loop import run_trials
 from storage.leaderboard import depth_statuses
 from storage.queue import NewTrial, Result, WorkerId
@@ -116,6 +116,16 @@ def test_first_subsets_are_tried_first_in_order(engine: Engine, begin: Begin) ->
     assert [format_subset(subset) for subset in session.plans[2].outside] == ["4_5", "0_3"]
     for depth, subset, origin in tried:
         assert origin == "first" or parse_subset(subset) in session.plans[depth].space
+    assert_mirrored(engine)
+
+
+@pytest.mark.parametrize("cadence", cadences.names())
+def test_every_cadence_is_worked_to_the_end(engine: Engine, begin: Begin, cadence: str) -> None:
+    session = begin(space={"cadence": cadence})
+    run_trials(session, Watcher())
+    for row in trial_rows(engine):
+        assert row["state"] == "complete"
+        assert parse_subset(row["subset"]) in session.plans[row["depth"]].space
     assert_mirrored(engine)
 
 

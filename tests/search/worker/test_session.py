@@ -70,7 +70,9 @@ def test_changed_study_file_is_refused(
 def other_machine() -> Sums:
     """An evaluator with other data and another base than the study began with."""
     evaluator = Sums()
-    evaluator.description = Description("toy", LAYERS, 3, {"base": "another", "test": "new"})
+    evaluator.description = Description(
+        "toy", LAYERS, 3, fingerprints={"base": "another", "test": "new"}
+    )
     return evaluator
 
 

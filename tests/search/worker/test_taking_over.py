@@ -36,7 +36,7 @@ from storage.setup import open_store
 from storage.studies import find_study
 
 class Hangs:
-    description, done = Description("toy", 6, 3, {"base": "none"}), 0
+    description, done = Description("toy", 6, 3, fingerprints={"base": "none"}), 0
 
     def evaluate(self, subset, seed, progress):
         self.done += 1

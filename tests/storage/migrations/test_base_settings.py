@@ -55,6 +55,7 @@ def test_what_was_left_unsaid_is_said(engine: Engine) -> None:
             "similarity": "cosine",
             "query_prompt": "query: ",
             "document_prompt": "",
+            "rhythm": True,
         },
         "evaluator": {"name": "retrieval"},
     }
@@ -62,6 +63,15 @@ def test_what_was_left_unsaid_is_said(engine: Engine) -> None:
         name: BEFORE[name] for name in ("replayed", "replayed with a base")
     }
     assert find_study(engine, "cut").settings is None
+
+
+def test_a_study_that_knew_no_rhythm_goes_on_without_one(engine: Engine) -> None:
+    """Release 0.4 saw no rhythm in a Gemma, and every layer kept its own attention."""
+    fill(engine)
+    with write(engine) as connection:
+        connection.execute(text("UPDATE search_studies SET period = NULL"))
+    migrate_up(engine, "head")
+    assert files(engine)["cut"]["base"]["rhythm"] is False
 
 
 def test_the_way_back_restores_the_files(engine: Engine) -> None:

@@ -101,6 +101,7 @@ def test_study_and_its_budgets_are_as_they_were(migrated: Engine) -> None:
     study = find_study(migrated, "small")
     assert study.budgets == {2: 6, 3: 9}
     assert (study.base, study.layers, study.period) == ("small", 6, None)
+    assert study.phase == "first"
     assert study.file["sampler"]["name"] == "swap"
     assert study.folder == "/studies"
     assert set(study.fingerprints) == {"table"}

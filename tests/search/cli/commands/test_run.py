@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 import search.cli.store
 from evaluators import Description
 from search.cli.fleet import Fleet
+from search.cli.output import NO_GLOBAL_POSITION
 from search.space import parse_subset
 from search.study.file import StudyFile
 from search.study.plan import DepthPlan, plan_depths
@@ -59,6 +60,35 @@ def test_baselines_outside_of_the_space_are_announced(tmp_path: Path, store: str
     assert done.stderr.splitlines()[0] == (
         "s/L4: subsets in the space: 5985, 2 of study.first outside it, tried as baselines"
     )
+
+
+def test_families_without_a_subset_are_announced(tmp_path: Path, store: str) -> None:
+    study = write_replay(tmp_path, "s", {4: 1, 7: 1}, ["front"])
+    text = study.read_text(encoding="utf-8")
+    study.write_text(text.replace('"free"', '"free", pinned = [5, 18]'), encoding="utf-8")
+
+    done = run_command("launch", study, "--store", store)
+    assert done.stderr.splitlines()[:3] == [
+        "s/L4: subsets in the space: 190",
+        (
+            "s/L4: no subset of the family front: "
+            "it begins with 0_1_2, which leaves no room for pinned 5, 18"
+        ),
+        "s/L7: subsets in the space: 15504",
+    ]
+
+
+def test_cuts_without_a_global_layer_are_announced(tmp_path: Path, store: str) -> None:
+    study = write_replay(tmp_path, "s", {4: 1, 7: 1}, FIRST[:1])
+    text = study.read_text(encoding="utf-8")
+    study.write_text(text.replace("period = 3", 'period = 6\nphase = "last"'), encoding="utf-8")
+
+    done = run_command("launch", study, "--store", store)
+    assert done.stderr.splitlines()[:3] == [
+        "s/L4: subsets in the space: 7315",
+        f"s/L4: {NO_GLOBAL_POSITION}",
+        "s/L7: subsets in the space: 170544",
+    ]
 
 
 def test_launch_plans_once_and_opens_the_store_once(

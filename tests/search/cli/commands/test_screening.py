@@ -12,6 +12,7 @@ from search.space import LayerSpace, format_subset
 from storage.database import write
 from storage.setup import open_store
 from tests.support.commands import read_error, read_json, run_command
+from tests.support.replays import FIRST, write_replay
 from tests.support.stores import trial_rows
 
 FORBIDDEN = (4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20)
@@ -173,3 +174,16 @@ def test_a_table_cannot_be_screened(card_study: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert read_error(done) == "error: the evaluator 'table' has no weights to screen with"
     assert not (tmp_path / "store.db").exists()
+
+
+@pytest.mark.slow
+def test_scores_are_shown_of_a_base_of_either_phase(tmp_path: Path, store: str) -> None:
+    """The spaces are built from the store alone, which remembers the rhythm."""
+    study = write_replay(tmp_path, "s", {4: 1}, FIRST[:1])
+    told = study.read_text(encoding="utf-8").replace("period = 3", 'period = 6\nphase = "last"')
+    asked = told.replace('"free"', '"free", period = 6, phase = "last"')
+    study.write_text(asked, encoding="utf-8")
+    assert run_command("launch", study, "--store", store).returncode == 0
+
+    done = run_command("screen", study, "--show", "--store", store)
+    assert (done.returncode, done.stdout) == (0, "no subset was screened yet\n")

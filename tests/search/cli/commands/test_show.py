@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.space import LayerSpace, parse_subset
+from search.space.families import FAMILIES
 from storage.queue import Result
 from tests.support.commands import read_error, read_json, run_command
 from tests.support.replays import store_at
@@ -190,7 +191,9 @@ def test_space_as_json() -> None:
     assert len(found["samples"]) == 20
     assert all(parse_subset(sample) in space for sample in found["samples"])
 
-    assert sorted(found["families"]) == ["back", "front", "spread"]
+    assert list(found["families"]) == list(FAMILIES)
+    assert found["families"]["bottom"] == ["0_1_2_3_4_5_6"]
+    assert found["missing"] == {}
     assert found["families"]["front"][0] == "0_1_2_3_4_5_21"
     assert read_json(run_command("space", *options, "--json")) == found
 
@@ -206,4 +209,37 @@ def test_space_for_people() -> None:
     samples = [parse_subset(line.removeprefix("  sample: ")) for line in lines if "sample" in line]
     assert len(samples) == 2
     assert all({3, 5} < set(sample) and 0 not in sample for sample in samples)
-    assert [line.split(":")[0] for line in lines[:3]] == ["  front", "  back", "  spread"]
+    assert lines[:6] == [
+        "  bottom: 0_1_2_3 (outside the space)",
+        "  top: 8_9_10_11 (outside the space)",
+        "  alternate: 0_3_6_9 (outside the space)",
+        "  front: none: layer 0 is forbidden",
+        "  back: none: layer 0 is forbidden",
+        "  spread: 1_3_5_11",
+    ]
+
+
+def test_space_of_another_phase() -> None:
+    options = ("--layers", 24, "--depth", 4, "--period", 6, "--phase", "last", "--samples", 0)
+    done = run_command("space", *options, "--cadence", "periodic", "--forbid", 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = LayerSpace(24, 4, 6, "periodic", forbidden={2}, phase="last")
+    head, *lines = done.stdout.splitlines()
+    assert head == f"{expected.count} subsets of depth 4 out of 24 layers, periodic"
+    assert "  front: none: layer 2 is forbidden" in lines
+    assert "  back: 0_21_22_23" in lines
+
+    strict = run_command("space", *options).stdout.splitlines()
+    assert strict[1] == "  no layer of a cut model attends globally (see the cadence 'periodic')"
+    assert not any("attends globally" in line for line in lines)
+
+    found = read_json(run_command("space", *options, "--forbid", 2, "--json"))
+    assert found["count"] == LayerSpace(24, 4, 6, forbidden={2}, phase="last").count
+    assert found["missing"] == {"front": "layer 2 is forbidden"}
+    assert found["families"]["front"] == []
+
+
+def test_space_of_an_unknown_phase_is_refused() -> None:
+    done = run_command("space", "--layers", 24, "--depth", 4, "--phase", "middle")
+    assert done.returncode == 2
+    assert "'middle' is not one of 'first', 'last'" in read_error(done)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 
@@ -38,6 +38,19 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskShare:
+    """Part of one task in the mean of a trial.
+
+    Attributes:
+        test_set: name of the test set that the task belongs to.
+        share: weight of the task in the mean; the shares of all tasks add up to 1.
+    """
+
+    test_set: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """Properties of the base that the search needs to know.
 
@@ -47,6 +60,7 @@ class Description:
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
         fingerprints: SHA-256 of the weights and of each data set, by their role: `base`, `train`.
         versions: versions of the libraries that decide a score, by library.
+        tasks: test set and share of each task; empty when all tasks of one set count alike.
     """
 
     base: str
@@ -54,6 +68,7 @@ class Description:
     period: int | None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, TaskShare] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,7 @@ class Evaluation:
     """Scores of one subset and seed, and how they came about.
 
     Attributes:
-        mean: the score the study maximises, the mean over tasks.
+        mean: the score the study maximises, the mean over tasks by their shares.
         tasks: scores by task.
         seconds: wall time by stage: `cut`, `train`, `evaluate`.
         device: device the trial ran on.
@@ -119,7 +134,12 @@ class EvaluatorOptions(StrictRecord, ABC):
 
     An evaluator is a public module or package `evaluators.NAME` with one class `Options` derived
     from this one. Importing it must be quick: model libraries are imported by `create`.
+
+    Attributes:
+        unscored: keys that decide no score, and are no part of the recipe.
     """
+
+    unscored: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def create(self, context: Context) -> Evaluator:

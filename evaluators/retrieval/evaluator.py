@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import TypeVar
 
 import torch
@@ -22,12 +23,13 @@ from evaluators._types import (
     ScreenScore,
     SubsetTree,
     TaskEvaluation,
+    TaskShare,
     silent,
 )
-from evaluators.retrieval import data, device, export, finetune, scoring
+from evaluators.retrieval import device, export, finetune, scoring
 from evaluators.retrieval.base import LoadedBase
 from evaluators.retrieval.checkpoint import Checkpoints, Training
-from evaluators.retrieval.data import Collection
+from evaluators.retrieval.data import Collection, LoadedData
 from evaluators.retrieval.options import RetrievalOptions
 from evaluators.retrieval.screening import SharedStack, Walk, sample_collections, supernet
 
@@ -77,15 +79,11 @@ class RetrievalEvaluator:
         loaded = LoadedBase.load(base, context.folder, device.claim(context.device))
         fingerprints = {"base": loaded.encoder.fingerprint()}
 
-        pairs = None
-        if options.steps and options.train and not context.base_only:
-            pairs = data.training_pairs(options, options.train, context.folder)
-            fingerprints["train"] = data.fingerprint_pairs(pairs)
-
-        collections: list[Collection] = []
+        loaded_data = LoadedData()
         if not context.base_only:
-            collections = data.collections(options.test, context.folder)
-            fingerprints["test"] = data.fingerprint_collections(collections)
+            loaded_data = LoadedData.load(options, context.folder)
+        collections = loaded_data.collections
+        fingerprints |= loaded_data.fingerprints
 
         description = Description(
             base=Path(base.model).name,
@@ -93,17 +91,18 @@ class RetrievalEvaluator:
             period=loaded.encoder.period,
             fingerprints=fingerprints,
             versions={name: version(name) for name in _LIBRARIES},
+            tasks={one.task: TaskShare(one.test_set, one.share) for one in collections},
         )
         recipe = {
-            "options": options.model_dump(mode="json"),
+            "options": options.model_dump(mode="json", exclude={"heldout"}),
             "base": base.model_dump(mode="json"),
-            "fingerprints": description.fingerprints,
+            "fingerprints": {k: v for k, v in fingerprints.items() if k != "heldout"},
             "versions": description.versions,
             "device": device.label(loaded.device),
         }
         checkpoints = Checkpoints.open(context.scratch, recipe)
 
-        return cls(options, loaded, description, pairs, tuple(collections), checkpoints)
+        return cls(options, loaded, description, loaded_data.pairs, collections, checkpoints)
 
     # --- one trial
 
@@ -137,7 +136,10 @@ class RetrievalEvaluator:
         seconds = {"cut": cut_seconds, "train": training.seconds, "evaluate": evaluate_seconds}
 
         return Evaluation(
-            mean=sum(task.score for task in tasks.values()) / len(tasks),
+            mean=fmean(
+                [tasks[one.task].score for one in self.collections],
+                weights=[one.share for one in self.collections],
+            ),
             tasks=tasks,
             seconds=seconds,
             device=device.label(self.base.device),
@@ -195,7 +197,7 @@ class RetrievalEvaluator:
                 model,
                 collection,
                 self._prompts,
-                batch_size=self.options.test.batch_size,
+                batch_size=self.options.test_sets[collection.test_set].batch_size,
                 bf16=self.base.bf16,
             )
             progress("evaluate", len(scores), len(self.collections))

@@ -101,10 +101,20 @@ class StudyFile(evaluators.StrictRecord):
         return plain
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """Everything that decides a score but subset and seed, as plain JSON values."""
+        plain = self.plain()
+        unscored = evaluator_options(self.evaluator["name"]).unscored
+        keys = plain["evaluator"].items()
+        return {
+            "base": plain["base"],
+            "evaluator": {key: value for key, value in keys if key not in unscored},
+        }
+
+    @property
     def recipe_hash(self) -> str:
-        """SHA-256 of everything that decides a score but subset and seed."""
-        recipe = {section: self.plain()[section] for section in ("base", "evaluator")}
-        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the recipe."""
+        return hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()
 
     @property
     def transfer(self) -> bool:

@@ -18,6 +18,7 @@ from storage.setup import make_ready
 from storage.studies import (
     StudyDefinition,
     StudyRecord,
+    TaskShare,
     add_depth,
     begin_study,
     set_budgets,
@@ -167,4 +168,5 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         period=base.period,
         fingerprints=dict(base.fingerprints),
         versions=dict(base.versions),
+        tasks={task: TaskShare(part.test_set, part.share) for task, part in base.tasks.items()},
     )

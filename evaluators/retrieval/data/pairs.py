@@ -1,13 +1,14 @@
 """Training pairs and triplets, with the columns that the losses expect."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, List, load_dataset
+from datasets import Dataset, Features, List, Value, load_dataset
 
 from evaluators._errors import InputError, first_line
+from evaluators.retrieval.data.rows import read_rows
 from evaluators.retrieval.data.sources import (
     READ,
     cache_of,
@@ -20,15 +21,8 @@ from evaluators.retrieval.data.sources import (
 )
 from evaluators.retrieval.options import RetrievalOptions, TrainOptions
 
-_BUILDERS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "jsonl": ("json", {}),
-    "json": ("json", {}),
-    # or a text such as "null" would be none
-    "csv": ("csv", {"keep_default_na": False}),
-    "tsv": ("csv", {"keep_default_na": False, "sep": "\t"}),
-    "parquet": ("parquet", {}),
-}
-"""The library's builder of each format, and its options."""
+_BUILDERS = {"jsonl": "json", "json": "json", "csv": "csv", "tsv": "csv", "parquet": "parquet"}
+"""The library's builder of each format."""
 
 log = logging.getLogger("layer-search")
 
@@ -67,21 +61,21 @@ def training_pairs(options: RetrievalOptions, train: TrainOptions, folder: Path)
 
 def _load(train: TrainOptions, source: str) -> Dataset:
     """Load the split that `train` names, from the hub or from local files."""
-    kind = _local_format(Path(source))
+    files, options = _local_files(Path(source)), {}
+    if files and (kind := format_of(files[0])) in ("csv", "tsv"):
+        options = _all_text(files[0]) | ({"sep": "\t"} if kind == "tsv" else {})
     try:
-        if kind is None:
-            return load_dataset(
-                source,
-                train.config,
-                split=train.split,
-                revision=train.revision,
-                cache_dir=cache_of(source),
-            )
+        if Path(source).is_file():
+            builder = _BUILDERS[format_of(Path(source)) or ""]
+            return load_dataset(builder, data_files=source, split=train.split, **options)
 
-        builder, options = _BUILDERS[kind]
-        where = {"data_dir" if Path(source).is_dir() else "data_files": source}
         return load_dataset(
-            builder, **where, **options, split=train.split, cache_dir=cache_of(source)
+            source,
+            train.config,
+            split=train.split,
+            revision=train.revision,
+            cache_dir=cache_of(source),
+            **options,
         )
     except Exception as error:  # the library raises whatever its parts raise
         message = (
@@ -91,21 +85,33 @@ def _load(train: TrainOptions, source: str) -> Dataset:
         raise InputError(message) from error
 
 
-def _local_format(source: Path) -> str | None:
-    """Return the format of a local file or folder; None where the library finds it by itself.
+def _local_files(source: Path) -> list[Path]:
+    """Return the files of local data of one format; none where the library finds them by itself.
 
     Raises:
-        InputError: it is of no format that is read, or of several.
+        InputError: they are of no format that is read, or of several.
     """
     if source.is_file():
-        if (kind := format_of(source)) is None:
+        if format_of(source) is None:
             message = f"{source}: training data is read from {READ}"
             raise InputError(message)
-        return kind
+        return [source]
 
     if not source.is_dir() or is_configured(source):
-        return None
-    return require_one_format(list(_files_below(source)), source)
+        return []
+    files = list(_files_below(source))
+    require_one_format(files, source)
+    return files
+
+
+def _all_text(path: Path) -> dict[str, Any]:
+    """Return options by which the library reads separated values as text, as they stand.
+
+    It would make numbers of texts such as "7", file by file, and nothing of one such as "null".
+    """
+    _, header = next(read_rows(path), ("", {}))
+    features = Features({name: Value("string") for name in header})
+    return {"keep_default_na": False} | ({"features": features} if header else {})
 
 
 def _files_below(folder: Path) -> Iterable[Path]:

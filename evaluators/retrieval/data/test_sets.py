@@ -77,6 +77,9 @@ def _find_set(name: str, options: HeldoutOptions, folder: Path, section: str) ->
         raise InputError(message)
 
     tasks = list(dict.fromkeys(options.tasks or there))
+    if not tasks:
+        message = f"{section}.data: {options.data} has no tasks"
+        raise InputError(message)
     weight = options.weight if isinstance(options, EvaluationOptions) else 1.0
     return FoundSet(name, options.data, source, tasks, reader, weight)
 
@@ -84,26 +87,18 @@ def _find_set(name: str, options: HeldoutOptions, folder: Path, section: str) ->
 def load_sets(sets: Sequence[FoundSet]) -> list[Collection]:
     """Load the collections of all sets, in order, each with its share in the mean of a trial.
 
-    The mean is that over sets, by their weights w, of the means over the m tasks of each set, in
-    which tasks count alike. So a task of set s has the share
-
-        a = w_s / (sum of all w) / m_s
-
     Queries and documents without text are left out, as NanoBEIR's own evaluator does. A judgment
     with a score of 0 or less is none, all others count alike.
 
     Args:
-        sets: the sets, which have at least one task each.
+        sets: the sets.
 
     Raises:
         InputError: a part cannot be read, or holds something else than texts, ids and numbers.
     """
     named = Counter(task for one in sets for task in one.tasks)
-    total = math.fsum(one.weight for one in sets)
-
     found = []
-    for one in sets:
-        share = one.weight / total / len(one.tasks)
+    for one, share in zip(sets, shares_of_tasks(sets), strict=True):
         for task in one.tasks:
             name = f"{one.name}/{task}" if named[task] > 1 else task
             found.append(_load_collection(one, task, name, share))
@@ -115,6 +110,23 @@ def load_sets(sets: Sequence[FoundSet]) -> list[Collection]:
             graded,
         )
     return found
+
+
+def shares_of_tasks(sets: Sequence[FoundSet]) -> list[float]:
+    """Return the share of each task of each set in the mean of a trial.
+
+    The mean is that over sets, by their weights w, of the means over the m tasks of each set, in
+    which tasks count alike. So a task of set s has the share
+
+        a_s = w_s / (sum of all w) / m_s
+
+    and the shares of all tasks add up to 1.
+
+    Args:
+        sets: the sets, which have at least one task each.
+    """
+    total = math.fsum(one.weight for one in sets)
+    return [one.weight / total / len(one.tasks) for one in sets]
 
 
 def _load_collection(found: FoundSet, task: str, name: str, share: float) -> Collection:

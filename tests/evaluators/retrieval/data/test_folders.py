@@ -11,7 +11,7 @@ import evaluators
 from evaluators.retrieval.data import Collection, find_sets, load_sets
 from evaluators.retrieval.data.folders import FolderSet
 from evaluators.retrieval.options import EvaluationOptions
-from tests.support.data_files import TEXTS, make_task, write_beir, write_rows, write_set
+from tests.support.data_files import TEXTS, Parts, make_task, write_beir, write_rows, write_set
 
 CORPUS = {f"d{number}": text for number, text in enumerate(TEXTS)}
 
@@ -52,7 +52,7 @@ def test_a_task_may_be_a_folder_of_shards_or_files_that_count_them(tmp_path: Pat
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
 def test_beirs_layout_is_one_task_with_titles(suffix: str, tmp_path: Path) -> None:
-    parts = {
+    parts: Parts = {
         "queries": make_task()["queries"],
         "corpus": [
             {"_id": 7, "title": "Fox", "text": "red"},

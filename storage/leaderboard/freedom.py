@@ -33,10 +33,10 @@ def freedom_of_queries(tasks: Sequence[tuple[float, int]]) -> int:
 def freedom_of_tasks(shares: Sequence[float]) -> int:
     """Return the degrees of freedom of a variance from the tasks.
 
-    The sum of a_t (x_t - M)^2 is the quadratic form of the matrix diag(a) - a a', whose trace is
-    1 - sum a^2, and the trace of its square sum a^2 - 2 sum a^3 + (sum a^2)^2:
+    The sum of a_t (x_t - M)^2 is the quadratic form of the matrix B = diag(a) - a a'. With
+    b_t = 1 - a_t, the sum of the other shares,
 
-        nu = (1 - sum a^2)^2 / (sum a^2 - 2 sum a^3 + (sum a^2)^2)
+        nu = (tr B)^2 / tr B^2 = (sum a_t b_t)^2 / sum of a_t^2 (b_t^2 + sum over s != t of a_s^2)
 
     which for m tasks of equal shares is m - 1.
 
@@ -46,9 +46,14 @@ def freedom_of_tasks(shares: Sequence[float]) -> int:
     if len(shares) < 2:  # noqa: PLR2004 - a variance needs two values
         return 0
 
-    total = math.fsum(shares)
-    squares, cubes = (math.fsum((one / total) ** power for one in shares) for power in (2, 3))
-    return _whole((1 - squares) ** 2 / (squares - 2 * cubes + squares**2))
+    trace = trace_of_square = 0.0
+    for place, share in enumerate(shares):
+        # not 1 - a_t, of which a share near 1 would leave nothing but errors of rounding
+        others = [*shares[:place], *shares[place + 1 :]]
+        rest = math.fsum(others)
+        trace += share * rest
+        trace_of_square += share**2 * (rest**2 + math.fsum(one**2 for one in others))
+    return _whole(trace**2 / trace_of_square)
 
 
 def _whole(freedom: float) -> int:

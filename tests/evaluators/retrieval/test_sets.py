@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evaluators import ScreenOptions, TaskShare
-from evaluators.retrieval import evaluator, scoring
+from evaluators.retrieval import scoring
 from evaluators.retrieval.data import Collection
 from evaluators.retrieval.evaluator import RetrievalEvaluator
 from evaluators.retrieval.screening import walk
@@ -65,7 +65,7 @@ def test_each_set_has_its_batch_size(
         sizes[collection.task] = options["batch_size"]
         return score(model, collection, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluator.scoring, "score_within_memory", noted)
+    monkeypatch.setattr(scoring, "score_within_memory", noted)
     several.evaluate(SUBSET, 0)
     assert sizes == {"small/ToyPlaces": 7, "ToyThings": 7, "Other": 5, "mine/ToyPlaces": 5}
 
@@ -75,7 +75,7 @@ def test_nothing_held_out_is_scored(
 ) -> None:
     """By no trial and by no screen: the evaluator does not even keep the texts."""
     screened: set[str] = set()
-    rank = walk.ndcg_by_query
+    rank = scoring.ndcg_by_query
 
     def noted(similarity: object, queries: object, documents: object, part: Collection) -> object:
         screened.add(part.task)

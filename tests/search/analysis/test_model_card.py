@@ -69,11 +69,8 @@ def test_it_tells_the_weights_of_several_test_sets(tmp_path: Path) -> None:
     ) in card
     assert "weighs" not in write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets[:1])
 
-    hostile: list[dict[str, Any]] = [
-        {"test_set": "a` [x](http://y)\n#", "weight": 0.5, "tasks": 1},
-        sets[0],
-    ]
-    card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, hostile)
+    hostile = {"test_set": "a` [x](http://y)\n#", "weight": 0.5, "tasks": 1}
+    card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, [hostile, sets[0]])
     assert "`a___x__http___y___` 50%" in card
 
 

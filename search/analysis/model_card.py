@@ -147,7 +147,7 @@ def _weights(sets: Sequence[Row]) -> list[str]:
 
     # a name comes from the store: nothing in it may end the code that it is set as
     listed = ", ".join(
-        f"`{re.sub(r'[^A-Za-z0-9._-]', '_', name)}` {weight:.0%} of {number} tasks"
+        f"`{re.sub(r'[^A-Za-z0-9._-]', '_', name)}` {weight:.0%} (tasks: {number})"
         for name, (weight, number) in sorted(parts.items())
     )
     return [f"The mean weighs test sets, within which tasks count alike: {listed}."]

@@ -65,7 +65,7 @@ def test_it_tells_the_weights_of_several_test_sets(tmp_path: Path) -> None:
     card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets)
     assert (
         "The mean weighs test sets, within which tasks count alike: "
-        "`NanoBEIR-en` 75% of 13 tasks, `ja` 25% of 2 tasks."
+        "`NanoBEIR-en` 75% (tasks: 13), `ja` 25% (tasks: 2)."
     ) in card
     assert "weighs" not in write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets[:1])
 

@@ -94,7 +94,7 @@ def make_evaluator(folder: Path, width: int) -> RetrievalEvaluator:
     ModernBertModel(config).save_pretrained(folder / "base")
 
     base = BaseOptions(model="base", query_length=32, document_length=48)
-    options = Options(steps=0, test=EvaluationOptions(data="test"))
+    options = Options(steps=0, test=(EvaluationOptions(data="test"),))
     return RetrievalEvaluator.load(options, base, Context(base, folder, "cpu"))
 
 

@@ -38,7 +38,7 @@ DOCS = Path(__file__).resolve().parent
 Row = tuple[str, str, str, str]
 """Cells of one row: name, values, default, meaning."""
 
-_NESTED = {"train": "evaluator.train", "test": "evaluator.test"}
+_NESTED = {"train", "test", "heldout"}
 """Keys that are sections of their own."""
 
 _KINDS = {"integer": "integer", "number": "number", "string": "text"}
@@ -62,6 +62,7 @@ def key_tables() -> dict[str, str]:
         "retrieval": ("evaluator", evaluator_options("retrieval")),
         "train": ("evaluator.train", _record_of(retrieval["train"].annotation)),
         "test": ("evaluator.test", _record_of(retrieval["test"].annotation)),
+        "heldout": ("evaluator.heldout", _record_of(retrieval["heldout"].annotation)),
         "table": ("evaluator", evaluator_options("table")),
         "screen": ("screen", evaluators.ScreenOptions),
     }
@@ -102,8 +103,8 @@ def describe_keys(section: str, record: type[BaseModel]) -> list[Row]:
 
 def describe_value(schema: Mapping[str, Any]) -> str:
     """Return the values that a key takes, from their JSON schema."""
-    if "anyOf" in schema:
-        return " or ".join(describe_value(one) for one in schema["anyOf"] if one != _NULL)
+    if forms := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(describe_value(one) for one in forms if one != _NULL)
     if "enum" in schema or "const" in schema:
         choices = schema.get("enum", [schema.get("const")])
         return " or ".join(f"`{json.dumps(choice)}`" for choice in choices)

@@ -23,6 +23,7 @@ from evaluators._types import (
     ScreenScore,
     SubsetTree,
     TaskEvaluation,
+    TaskShare,
     silent,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "StrictRecord",
     "SubsetTree",
     "TaskEvaluation",
+    "TaskShare",
     "TrialFailure",
     "silent",
 ]

@@ -1,8 +1,10 @@
 """Frozen, typed records of the sections of a study file that evaluators share."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import core_schema
 
 Text = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
@@ -20,6 +22,26 @@ class StrictRecord(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+
+class OneOrSeveral:
+    """Marks a tuple that a study file may also write as one item without a list.
+
+    `Annotated[tuple[Text, ...], OneOrSeveral()]` takes `"a"` and `["a", "b"]`, and is a tuple.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: type, handler: Callable[[type], core_schema.CoreSchema]
+    ) -> core_schema.CoreSchema:
+        """Return the schema; a mistake is reported for the form that was written."""
+        several: Any = handler(source)
+        forms = {"[one]": several["items_schema"][0], "[several]": several}
+        either = core_schema.tagged_union_schema(
+            forms, lambda value: "[several]" if isinstance(value, list | tuple) else "[one]"
+        )
+        return core_schema.no_info_after_validator_function(
+            lambda found: found if isinstance(found, tuple) else (found,), either
+        )
 
 
 class BaseOptions(StrictRecord):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from evaluators._options import BaseOptions, ScreenOptions, StrictRecord
 
@@ -42,6 +42,19 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskShare:
+    """Part of one task in the mean of a trial.
+
+    Attributes:
+        test_set: name of the test set that the task belongs to.
+        share: weight of the task in the mean; the shares of all tasks add up to 1.
+    """
+
+    test_set: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """Properties of the base that the search needs to know.
 
@@ -55,6 +68,7 @@ class Description:
         versions: versions of the libraries that decide a score, by library.
         settings: pooling, prompts and all else of the base that decides a score besides its
             weights, as plain JSON values by name.
+        tasks: test set and share of each task; empty when all tasks of one set count alike.
     """
 
     base: str
@@ -64,6 +78,7 @@ class Description:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
+    tasks: Mapping[str, TaskShare] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,7 @@ class Evaluation:
     """Scores of one subset and seed, and how they came about.
 
     Attributes:
-        mean: the score the study maximises, the mean over tasks.
+        mean: the score the study maximises, the mean over tasks by their shares.
         tasks: scores by task.
         seconds: wall time by stage: `cut`, `train`, `evaluate`.
         device: device the trial ran on.
@@ -129,7 +144,12 @@ class EvaluatorOptions(StrictRecord, ABC):
 
     An evaluator is a public module or package `evaluators.NAME` with one class `Options` derived
     from this one. Importing it must be quick: model libraries are imported by `create`.
+
+    Attributes:
+        unscored: keys that decide no score, and are no part of the recipe.
     """
+
+    unscored: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def create(self, context: Context) -> Evaluator:

@@ -185,7 +185,7 @@ class Trial(Table):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     mean: Mapped[float | None]
-    """Mean NDCG@10 over tasks."""
+    """Mean NDCG@10 over tasks, by their shares."""
     cut_seconds: Mapped[float | None]
     train_seconds: Mapped[float | None]
     evaluate_seconds: Mapped[float | None]
@@ -271,6 +271,24 @@ class Standing(Table):
     compared_to: Mapped[Subset | None]
     compared_seeds: Mapped[int | None]
     """Seeds of `compared_to` that it was computed from."""
+
+
+class Task(Table):
+    """Test set and share of one task in the mean of a trial.
+
+    A study whose tasks are not listed has one set, in which all tasks count alike.
+    """
+
+    __tablename__ = "search_tasks"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    task: Mapped[str] = mapped_column(primary_key=True)
+    test_set: Mapped[str]
+    """Name of the set."""
+    share: Mapped[float]
+    """Weight of the task; those of a study's tasks add up to 1."""
 
 
 class TaskScore(Table):

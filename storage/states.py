@@ -53,3 +53,7 @@ class AttemptOutcome(StrEnum):
     """A person gave it back."""
     SUPERSEDED = "superseded"
     """Another attempt finished the trial first."""
+
+
+UNSCORED_ROLES = frozenset({"heldout"})
+"""Roles of fingerprints that decide no score: data that no trial sees."""

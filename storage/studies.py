@@ -1,7 +1,7 @@
 """Studies in the store: begin, join, look up, delete."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -9,7 +9,15 @@ from sqlalchemy import Connection, Engine, delete, select, update
 
 from storage.database import insert_missing, read, write
 from storage.errors import InputError
-from storage.schema import Depth, Study
+from storage.schema import Depth, Study, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskShare:
+    """Test set of a task, and its weight in the mean of a trial."""
+
+    test_set: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,7 @@ class StudyDefinition:
         versions: versions of the libraries that decide a score.
         settings: pooling, prompts and all else of the base that decides a score besides its
             weights, by name; None in a study that began before they were recorded.
+        tasks: test set and share of each task; empty when all tasks of one set count alike.
     """
 
     name: str
@@ -42,6 +51,7 @@ class StudyDefinition:
     fingerprints: Mapping[str, str]
     versions: Mapping[str, str]
     settings: Mapping[str, Any] | None = None
+    tasks: Mapping[str, TaskShare] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +92,25 @@ def begin_study(
     """
     with write(engine) as connection:
         row = asdict(definition) | {"uid": uuid4().hex}
+        del row["tasks"]
         insert_missing(connection, Study, row)
         record = _find(connection, definition.name)
         if check is not None:
             check(record)
 
+        # of a study of an earlier release, too: the first to join it lists its tasks
+        if tasks := _task_rows(record.id, definition.tasks):
+            insert_missing(connection, Task, tasks)
         depths = [_depth_row(record, depth, budget) for depth, budget in budgets.items()]
         insert_missing(connection, Depth, depths)
         return _find(connection, definition.name)
+
+
+def _task_rows(study_id: int, tasks: Mapping[str, TaskShare]) -> list[dict[str, object]]:
+    """Return the column values of the tasks of a study, sorted so that no two joins lock up."""
+    return [
+        {"study_id": study_id, "task": task, **asdict(part)} for task, part in sorted(tasks.items())
+    ]
 
 
 def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int]) -> None:
@@ -139,8 +160,12 @@ def _find(connection: Connection, name: str) -> StudyRecord:
     rows = connection.execute(depths.order_by(Depth.depth))
     budgets = {row.depth: row.budget for row in rows}
 
+    parts = select(Task.task, Task.test_set, Task.share).where(Task.study_id == row["id"])
+    tasks = {part.task: TaskShare(part.test_set, part.share) for part in connection.execute(parts)}
+
     fields = {column: value for column, value in row.items() if column != "created_at"}
-    return StudyRecord(**{**fields, "versions": row["versions"] or {}}, budgets=budgets)
+    fields |= {"versions": row["versions"] or {}, "budgets": budgets, "tasks": tasks}
+    return StudyRecord(**fields)
 
 
 def study_names(engine: Engine) -> list[str]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, String, func, or_, select, type_coerce
+from sqlalchemy import Engine, Row, String, func, or_, select, type_coerce
 
 from storage.database import patient, read
 from storage.schema import Study, Trial
-from storage.states import TrialState
+from storage.states import UNSCORED_ROLES, TrialState
 from storage.subset_key import Subset
 
 
@@ -60,11 +60,7 @@ def read_other_depths(engine: Engine, study_id: int, depth: int) -> list[PastTri
         if (own := studies.get(study_id)) is None:
             return []
 
-        same = [
-            row.id
-            for row in studies.values()
-            if (row.recipe_hash, row.fingerprints) == (own.recipe_hash, own.fingerprints)
-        ]
+        same = [row.id for row in studies.values() if _scored_by(row) == _scored_by(own)]
         scored = (
             Trial.study_id.in_(same),
             Trial.depth != depth,
@@ -72,6 +68,12 @@ def read_other_depths(engine: Engine, study_id: int, depth: int) -> list[PastTri
         )
         query = select(*_PAST_TRIAL).where(*scored).order_by(Trial.id)
         return [PastTrial(*row) for row in connection.execute(query)]
+
+
+def _scored_by(study: Row[int, str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return recipe and data of a study, without the data that decide no score."""
+    parts = study.fingerprints.items()
+    return study.recipe_hash, {role: sha for role, sha in parts if role not in UNSCORED_ROLES}
 
 
 def list_trials(engine: Engine, study: str, depth: int | None = None) -> list[Mapping[str, Any]]:

@@ -2,9 +2,14 @@
 
 from evaluators._errors import InputError
 from evaluators._types import Context, Evaluator
-from evaluators.retrieval.options import EvaluationOptions, RetrievalOptions, TrainOptions
+from evaluators.retrieval.options import (
+    EvaluationOptions,
+    HeldoutOptions,
+    RetrievalOptions,
+    TrainOptions,
+)
 
-__all__ = ["EvaluationOptions", "Options", "TrainOptions"]
+__all__ = ["EvaluationOptions", "HeldoutOptions", "Options", "TrainOptions"]
 
 
 class Options(RetrievalOptions):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import TypeVar
 
 import torch
@@ -22,12 +23,13 @@ from evaluators._types import (
     ScreenScore,
     SubsetTree,
     TaskEvaluation,
+    TaskShare,
     silent,
 )
-from evaluators.retrieval import data, device, export, finetune, scoring
+from evaluators.retrieval import device, export, finetune, scoring
 from evaluators.retrieval.base import LoadedBase
 from evaluators.retrieval.checkpoint import Checkpoints, Training
-from evaluators.retrieval.data import Collection
+from evaluators.retrieval.data import Collection, LoadedData
 from evaluators.retrieval.options import RetrievalOptions
 from evaluators.retrieval.screening import SharedStack, Walk, sample_collections, supernet
 
@@ -77,40 +79,24 @@ class RetrievalEvaluator:
         loaded = LoadedBase.load(
             base, context.folder, device.claim(context.device), own_rhythm=context.own_rhythm
         )
-        rhythm = loaded.encoder.rhythm
-        fingerprints = {"base": loaded.fingerprint()}
-
-        pairs = None
-        if options.steps and options.train and not context.base_only:
-            pairs = data.training_pairs(options, options.train, context.folder)
-            fingerprints["train"] = data.fingerprint_pairs(pairs)
-
-        collections: list[Collection] = []
+        read = LoadedData()
         if not context.base_only:
-            collections = data.collections(options.test, context.folder)
-            fingerprints["test"] = data.fingerprint_collections(collections)
+            read = LoadedData.load(options, context.folder)
 
-        description = Description(
-            base=Path(base.model).name,
-            layers=loaded.encoder.layers,
-            period=rhythm.period if rhythm else None,
-            phase=rhythm.phase if rhythm else "first",
-            fingerprints=fingerprints,
-            versions={name: version(name) for name in _LIBRARIES},
-            settings=loaded.settings.model_dump(mode="json"),
-        )
+        description = _describe(loaded, read)
+        scored = {k: v for k, v in description.fingerprints.items() if k != "heldout"}
         recipe = {
-            "options": options.model_dump(mode="json"),
+            "options": options.model_dump(mode="json", exclude={"heldout"}),
             "base": base.model_dump(mode="json"),
             "settings": description.settings,
             "own_rhythm": context.own_rhythm,
-            "fingerprints": description.fingerprints,
+            "fingerprints": scored,
             "versions": description.versions,
             "device": device.label(loaded.device),
         }
         checkpoints = Checkpoints.open(context.scratch, recipe)
 
-        return cls(options, loaded, description, pairs, tuple(collections), checkpoints)
+        return cls(options, loaded, description, read.pairs, read.collections, checkpoints)
 
     # --- one trial
 
@@ -144,7 +130,10 @@ class RetrievalEvaluator:
         seconds = {"cut": cut_seconds, "train": training.seconds, "evaluate": evaluate_seconds}
 
         return Evaluation(
-            mean=sum(task.score for task in tasks.values()) / len(tasks),
+            mean=fmean(
+                [tasks[one.task].score for one in self.collections],
+                weights=[one.share for one in self.collections],
+            ),
             tasks=tasks,
             seconds=seconds,
             device=device.label(self.base.device),
@@ -201,7 +190,7 @@ class RetrievalEvaluator:
             scores[collection.task] = scoring.score_within_memory(
                 model,
                 collection,
-                batch_size=self.options.test.batch_size,
+                batch_size=self.options.test_sets[collection.test_set].batch_size,
                 bf16=self.base.bf16,
             )
             progress("evaluate", len(scores), len(self.collections))
@@ -281,6 +270,21 @@ class RetrievalEvaluator:
         """
         model, _ = self.base.cut(subset)
         return export.write(model, folder, card, self.base.encoder.cut_rhythm(subset))
+
+
+def _describe(base: LoadedBase, read: LoadedData) -> Description:
+    """Return the properties of a base and its data that the search needs to know."""
+    rhythm = base.encoder.rhythm
+    return Description(
+        base=Path(base.options.model).name,
+        layers=base.encoder.layers,
+        period=rhythm.period if rhythm else None,
+        phase=rhythm.phase if rhythm else "first",
+        fingerprints={"base": base.fingerprint(), **read.fingerprints},
+        versions={name: version(name) for name in _LIBRARIES},
+        settings=base.settings.model_dump(mode="json"),
+        tasks={one.task: TaskShare(one.test_set, one.share) for one in read.collections},
+    )
 
 
 def _timed(step: Callable[[], Value]) -> tuple[Value, float]:

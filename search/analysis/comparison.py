@@ -1,7 +1,7 @@
 """The comparison of two subsets, paired query by query, or task by task."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ RESAMPLES = 9999
 """Resamples of the bootstrap: SciPy's default, which fixes a 95 % bound to two digits."""
 
 CONFIDENCE = 0.95
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Comparison:
     """Two subsets side by side; `difference` is the first minus the second.
 
     Attributes:
-        first: mean of the first over tasks.
+        first: mean of the first over tasks, by their shares.
         second: mean of the second.
         difference: the first minus the second.
         query_error: standard error that stems from the choice of queries (or of tasks).
@@ -92,17 +94,24 @@ def compare_subsets(first: MeasuredSubset, second: MeasuredSubset) -> Comparison
     # the units are the queries if every task has some, else the tasks
     by_task = {task: _query_differences(first.queries, second.queries, task) for task in shared}
     tasks = [_compare_task(task, first, second, by_task[task]) for task in shared]
-    mean_difference = _mean([task.difference for task in tasks])
+    shares = _shares(first, shared)
     is_by_query = all(_has_variance(differences) for differences in by_task.values())
-    samples = list(by_task.values()) if is_by_query else [[task.difference for task in tasks]]
 
-    query_variance, seed_variance = _variance(samples), _seed_variance(first, second)
+    if is_by_query:
+        samples = list(by_task.values())
+        query_variance = _variance(samples, shares)
+        low, high = _interval_of_queries(samples, shares)
+    else:
+        differences = [task.difference for task in tasks]
+        query_variance = _variance_of_tasks(differences, shares)
+        low, high = _interval_of_tasks(differences, shares)
+
+    seed_variance = _seed_variance(first, second)
     known = [part for part in (query_variance, seed_variance) if part is not None]
-    low, high = _interval(samples)
     return Comparison(
-        first=_mean([task.first for task in tasks]),
-        second=_mean([task.second for task in tasks]),
-        difference=mean_difference,
+        first=_mean([task.first for task in tasks], shares),
+        second=_mean([task.second for task in tasks], shares),
+        difference=_mean([task.difference for task in tasks], shares),
         query_error=_root(query_variance),
         seed_error=_root(seed_variance),
         error=_root(sum(known)) if known else None,
@@ -123,7 +132,7 @@ def _compare_task(
         first.tasks[task],
         second.tasks[task],
         first.tasks[task] - second.tasks[task],
-        _root(_variance([differences])),
+        _root(_variance([differences], [1.0])),
         len(differences),
     )
 
@@ -141,20 +150,44 @@ def _has_variance(sample: Sequence[float]) -> bool:
     return len(sample) > 1
 
 
-def _variance(samples: Sequence[Sequence[float]]) -> float | None:
+def _shares(measured: MeasuredSubset, tasks: Sequence[str]) -> list[float]:
+    """Return the shares of `tasks` in a mean over them; they add up to 1."""
+    shares = [measured.shares.get(task, 1.0) for task in tasks]
+    return [share / math.fsum(shares) for share in shares]
+
+
+def _variance(samples: Sequence[Sequence[float]], shares: Sequence[float]) -> float | None:
     """Return the variance of the mean of the samples' means; None where a sample has no variance.
 
-    For m samples of n_t values with sample variance s_t^2 it is the sum of s_t^2 / n_t over m^2.
+    For samples of n_t values with sample variance s_t^2 and shares a_t it is the sum of
+    a_t^2 s_t^2 / n_t; see `storage.leaderboard.variances`.
     """
     if not all(map(_has_variance, samples)):
         return None
 
     total = 0.0
-    for sample in samples:
+    for sample, share in zip(samples, shares, strict=True):
         mean = _mean(sample)
         squares = sum((value - mean) ** 2 for value in sample)
-        total += squares / (len(sample) - 1) / len(sample)
-    return total / len(samples) ** 2
+        total += share**2 * squares / (len(sample) - 1) / len(sample)
+    return total
+
+
+def _variance_of_tasks(values: Sequence[float], shares: Sequence[float]) -> float | None:
+    """Return the variance of the mean of tasks that are the units; None where there is one.
+
+    For values x_t with mean M and shares a_t it is the sum of a_t (x_t - M)^2, times
+    sum a_t^2 / (1 - sum a_t^2); see `storage.leaderboard.variances`.
+    """
+    if not _has_variance(values):
+        return None
+
+    mean = _mean(values, shares)
+    squared = math.fsum(
+        share * (value - mean) ** 2 for value, share in zip(values, shares, strict=True)
+    )
+    squares = math.fsum(share**2 for share in shares)
+    return squared * squares / (1 - squares)
 
 
 def _seed_variance(first: MeasuredSubset, second: MeasuredSubset) -> float | None:
@@ -164,29 +197,52 @@ def _seed_variance(first: MeasuredSubset, second: MeasuredSubset) -> float | Non
     return first.seed_variance / first.seeds + second.seed_variance / second.seeds
 
 
-def _interval(samples: Sequence[Sequence[float]]) -> tuple[float | None, float | None]:
+def _interval_of_queries(
+    samples: Sequence[Sequence[float]], shares: Sequence[float]
+) -> tuple[float | None, float | None]:
     """Return the percentile bootstrap interval of the mean of the samples' means."""
-    if not all(map(_has_variance, samples)):
+
+    def statistic(*drawn: Array, axis: int = -1) -> Array:
+        means = [np.mean(sample, axis=axis) for sample in drawn]
+        return np.asarray(np.average(means, axis=0, weights=shares))
+
+    return _interval(samples, statistic)
+
+
+def _interval_of_tasks(
+    values: Sequence[float], shares: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """Return the percentile bootstrap interval of the mean of tasks, drawn with their shares."""
+    if not _has_variance(values):
         return None, None
 
-    def statistic(*drawn: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        means = [np.mean(sample, axis=axis) for sample in drawn]
-        return np.asarray(np.mean(means, axis=0))
+    def statistic(drawn: Array, weights: Array, axis: int = -1) -> Array:
+        return np.asarray(np.sum(drawn * weights, axis=axis) / np.sum(weights, axis=axis))
 
+    return _interval([values, shares], statistic, paired=True)
+
+
+def _interval(
+    samples: Sequence[Sequence[float]], statistic: Callable[..., Array], *, paired: bool = False
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a statistic, the same one each time."""
     found = bootstrap(
         samples,
         statistic,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
+        paired=paired,
         rng=np.random.default_rng(0),
     ).confidence_interval
     return float(found.low), float(found.high)
 
 
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean, free of rounding errors."""
-    return math.fsum(values) / len(values)
+def _mean(values: Sequence[float], shares: Sequence[float] | None = None) -> float:
+    """Return the mean, free of rounding errors, by shares that add up to 1 where there are any."""
+    if shares is None:
+        return math.fsum(values) / len(values)
+    return math.fsum(value * share for value, share in zip(values, shares, strict=True))
 
 
 def _root(variance: float | None) -> float | None:

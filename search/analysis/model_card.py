@@ -31,6 +31,7 @@ def write_card(
     kept: Subset,
     ranking: Sequence[Row],
     tasks: Sequence[Row],
+    sets: Sequence[Row] = (),
 ) -> str:
     """Return the text of the card of `kept`.
 
@@ -41,6 +42,7 @@ def write_card(
         kept: the exported subset.
         ranking: leaderboard rows of its depth.
         tasks: rows of the leaderboard by task of its depth.
+        sets: rows of the leaderboard by test set of its depth.
     """
     hub_id = _hub_id(study, file)
 
@@ -54,6 +56,7 @@ def write_card(
         _search(study, file, kept, len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
         _score_table(format_subset(kept), ranking, tasks),
+        *_weights(sets),
         _PROVENANCE.format(recipe=study.recipe_hash[:16]),
     ]
 
@@ -151,6 +154,20 @@ def _score_table(kept: str, ranking: Sequence[Row], tasks: Sequence[Row]) -> str
         cells = ["" if score is None else f"{score:.4f}" for score in scores]
         lines.append(_table_line([str(row["rank"]), shown, f"{row['mean']:.4f}", *cells]))
     return "\n".join(lines)
+
+
+def _weights(sets: Sequence[Row]) -> list[str]:
+    """Return a paragraph on the parts of the mean, where there are several."""
+    parts = {row["test_set"]: (row["weight"], row["tasks"]) for row in sets}
+    if len(parts) < 2:  # noqa: PLR2004 - one set is the whole mean
+        return []
+
+    # a name comes from the store: nothing in it may end the code that it is set as
+    listed = ", ".join(
+        f"`{re.sub(r'[^A-Za-z0-9._-]', '_', name)}` {weight:.0%} (tasks: {number})"
+        for name, (weight, number) in sorted(parts.items())
+    )
+    return [f"The mean weighs test sets, within which tasks count alike: {listed}."]
 
 
 def _table_line(cells: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The tables that people read."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -110,17 +110,48 @@ def print_task_ranking(rows: Sequence[Row]) -> None:
     """Print scores by task: a row for each task, a column for each rank, to stay narrow."""
     for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
         ranked = list(group)
-        places = list(dict.fromkeys((row["rank"], row["subset"]) for row in ranked))
-        scores = {(row["subset"], row["task"]): row["score"] for row in ranked}
-
-        cells = [
-            [task, *(format_score(scores.get((subset, task))) for _, subset in places)]
-            for task in sorted({row["task"] for row in ranked})
-        ]
+        tasks: dict[str, list[object]] = {row["task"]: [] for row in ranked}
         title = f"{study}, depth {depth}: NDCG@10 by task and rank"
-        print_table(title, ("task", *(f"#{rank}" for rank, _ in places)), cells)
-        for rank, subset in places:
-            say(f"  #{rank}  {subset}")
+        _print_by_rank(title, ("task",), tasks, ranked, ("task", "score"))
+
+
+def print_set_ranking(rows: Sequence[Row]) -> None:
+    """Print means by test set: a row for each set, a column for each rank, to stay narrow."""
+    for (study, depth), group in groupby(rows, key=lambda row: (row["study"], row["depth"])):
+        ranked = list(group)
+        sets = {row["test_set"]: [row["tasks"], f"{row['weight']:.2f}"] for row in ranked}
+        title = f"{study}, depth {depth}: mean NDCG@10 by test set and rank"
+        columns = ("test set", "tasks", "weight")
+        _print_by_rank(title, columns, sets, ranked, ("test_set", "mean"))
+
+
+def _print_by_rank(
+    title: str,
+    columns: Sequence[str],
+    parts: Mapping[str, Sequence[object]],
+    rows: Sequence[Row],
+    names: tuple[str, str],
+) -> None:
+    """Print a score for each part of the mean and each rank, and the subsets of the ranks.
+
+    Args:
+        title: title of the table.
+        columns: heads of the columns before the ranks.
+        parts: cells of these columns behind the first, by the name of the part.
+        rows: rows of a view, by rank.
+        names: columns of the view with the name of the part and with its score.
+    """
+    part, score = names
+    places = list(dict.fromkeys((row["rank"], row["subset"]) for row in rows))
+    scores = {(row["subset"], row[part]): row[score] for row in rows}
+
+    cells = [
+        [name, *parts[name], *(format_score(scores.get((subset, name))) for _, subset in places)]
+        for name in sorted(parts)
+    ]
+    print_table(title, (*columns, *(f"#{rank}" for rank, _ in places)), cells)
+    for rank, subset in places:
+        say(f"  #{rank}  {subset}")
 
 
 def print_best(rows: Sequence[Row]) -> None:

@@ -9,6 +9,7 @@ from search.errors import InputError
 from search.study.file import StudyFile, parse_study_file
 from storage.errors import InputError as StoreInputError
 from storage.setup import is_ready, require_creatable
+from storage.states import UNSCORED_ROLES
 from storage.studies import StudyRecord, find_study
 
 
@@ -61,26 +62,33 @@ def require_same_file(record: StudyRecord, file: StudyFile) -> None:
 def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
     """Return how this machine's base, data and libraries differ from the ones of `record`.
 
-    Of a version only the first number counts; of contents, every byte that reaches the model.
+    Of a version only the first number counts; of contents, every byte that reaches the model. Sets
+    that are held out reach none: they are compared where both have some.
 
     Returns:
         One line that names every difference; None when there is none.
     """
+    parts = {*record.fingerprints, *base.fingerprints}
+    parts -= UNSCORED_ROLES - ({*record.fingerprints} & {*base.fingerprints})
     differing = [
         f"other content of {part}"
-        for part in sorted({*record.fingerprints, *base.fingerprints})
+        for part in sorted(parts)
         if record.fingerprints.get(part) != base.fingerprints.get(part)
     ]
+
     for name, began in sorted((record.settings or {}).items()):
         if (here := base.settings.get(name)) != began:
             differing.append(f"the base's {name} {here!r} (it began with {began!r})")
+
     rhythm_then, rhythm_now = (_describe_rhythm(of.period, of.phase) for of in (record, base))
     if rhythm_then != rhythm_now:
         differing.append(f"attention rhythm {rhythm_now} (it began with {rhythm_then})")
+
     for library in sorted({*record.versions} & {*base.versions}):
         began, here = record.versions[library], base.versions[library]
         if began.split(".")[0] != here.split(".")[0]:
             differing.append(f"{library} {here} (it began with {began})")
+
     return "; ".join(differing) or None
 
 
@@ -105,10 +113,15 @@ def require_same_machine(record: StudyRecord, base: evaluators.Description) -> N
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:
-    """Return nested mappings as one mapping of dotted keys."""
+    """Return nested mappings as one mapping of dotted keys; the second of several is `[2]`."""
+    flat: dict[str, object] = {}
+    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for number, item in enumerate(value, 1):
+            flat |= _flat(item, f"{prefix}[{number}]")
+        return flat
+
     if not isinstance(value, Mapping):
         return {prefix: value}
-    flat: dict[str, object] = {}
     for key, inner in value.items():
         flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat

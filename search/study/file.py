@@ -112,8 +112,8 @@ class StudyFile(evaluators.StrictRecord):
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
 
-    def recipe_hash(self, settings: Mapping[str, object] | None = None) -> str:
-        """Return the SHA-256 of everything that decides a score but subset and seed.
+    def recipe(self, settings: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Return everything that decides a score but subset and seed, as plain JSON values.
 
         Settings that came after release 0.3 count where they differ from the only way there was.
 
@@ -121,15 +121,28 @@ class StudyFile(evaluators.StrictRecord):
             settings: settings of the base as they were resolved; they stand for the keys of
                 `[base]` that may be left out.
         """
-        recipe = {section: self.plain()[section] for section in ("base", "evaluator")}
+        plain = self.plain()
+        base, evaluator = plain["base"], plain["evaluator"]
+
         if settings:
-            named = {key: recipe["base"][key] for key in _NEVER_RESOLVED}
-            recipe["base"] = {**named, "settings": settings}
-        if recipe["evaluator"].get("phase") == "first":
-            del recipe["evaluator"]["phase"]
-        if self.own_rhythm:
-            recipe["own_rhythm"] = True
-        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+            base = {key: base[key] for key in _NEVER_RESOLVED} | {"settings": settings}
+
+        unscored = evaluator_options(self.evaluator["name"]).unscored
+        evaluator = {key: value for key, value in evaluator.items() if key not in unscored}
+        if evaluator.get("phase") == "first":
+            del evaluator["phase"]
+
+        own = {"own_rhythm": True} if self.own_rhythm else {}
+        return {"base": base, "evaluator": evaluator, **own}
+
+    def recipe_hash(self, settings: Mapping[str, object] | None = None) -> str:
+        """Return the SHA-256 of the recipe.
+
+        Args:
+            settings: settings of the base as they were resolved.
+        """
+        recipe = json.dumps(self.recipe(settings), sort_keys=True)
+        return hashlib.sha256(recipe.encode()).hexdigest()
 
     @property
     def own_rhythm(self) -> bool:

@@ -12,7 +12,9 @@ from search.errors import InputError
 
 Record = TypeVar("Record", bound=BaseModel)
 
-_ALTERNATIVE = re.compile(r"constrained-\w+|dict\[.*\]|\[key\]")  # pydantic's own parts of a path
+_ALTERNATIVE = re.compile(
+    r"constrained-\w+|dict\[.*\]|\[(key|one|several)\]"
+)  # pydantic's own parts of a path
 _LONGEST_VALUE = 80  # characters of a wrong value that a message repeats: one line of a terminal
 
 
@@ -46,8 +48,8 @@ def _explain(error: ValidationError, record: type[BaseModel], prefix: str) -> st
         error.errors(include_url=False),
         key=lambda mistake: (mistake["type"] != "extra_forbidden", -len(mistake["loc"])),
     )
-    path = [str(part) for part in mistake["loc"] if not _ALTERNATIVE.fullmatch(str(part))]
-    where = prefix + ".".join(path)
+    path = [part for part in mistake["loc"] if not _ALTERNATIVE.fullmatch(str(part))]
+    where = prefix + _dotted(path)
 
     if mistake["type"] == "extra_forbidden":
         allowed = ", ".join(_fields_at(record, path[:-1]))
@@ -63,9 +65,20 @@ def _explain(error: ValidationError, record: type[BaseModel], prefix: str) -> st
     return f"{where}: {problem}, not {given}"
 
 
-def _fields_at(record: type[BaseModel], path: list[str]) -> Iterator[str]:
+def _dotted(path: list[int | str]) -> str:
+    """Return the full name of a key; of several tables of one name the second is `[2]`."""
+    name = ""
+    for place, part in enumerate(path, 1):
+        is_table = isinstance(part, int) and place < len(path)
+        name += f"[{int(part) + 1}]" if is_table else f".{part}"
+    return name.removeprefix(".")
+
+
+def _fields_at(record: type[BaseModel], path: list[int | str]) -> Iterator[str]:
     """Yield the names of the keys allowed at `path` inside `record`."""
     for part in path:
+        if isinstance(part, int):  # which of several tables
+            continue
         annotation = record.model_fields[part].annotation
         options = [annotation, *get_args(annotation)]
         record = next(o for o in options if inspect.isclass(o) and issubclass(o, BaseModel))

@@ -18,6 +18,7 @@ from storage.setup import make_ready
 from storage.studies import (
     StudyDefinition,
     StudyRecord,
+    TaskShare,
     add_depth,
     begin_study,
     set_budgets,
@@ -169,4 +170,5 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         fingerprints=dict(base.fingerprints),
         versions=dict(base.versions),
         settings=dict(base.settings),
+        tasks={task: TaskShare(part.test_set, part.share) for task, part in base.tasks.items()},
     )

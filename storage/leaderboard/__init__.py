@@ -6,6 +6,7 @@ from storage.leaderboard.ranking import (
     best_per_depth,
     list_attempts,
     mean_by_subset,
+    rank_by_set,
     rank_by_task,
     rank_subsets,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "depth_statuses",
     "list_attempts",
     "mean_by_subset",
+    "rank_by_set",
     "rank_by_task",
     "rank_subsets",
     "read_measured",

@@ -1,7 +1,7 @@
 """Every measured score of one subset, for a comparison with another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
@@ -23,6 +23,7 @@ class MeasuredSubset:
         tasks: score by task.
         queries: score by (task, query); empty where the evaluator gives none.
         seed_variance: variance of a mean between seeds at this depth; None when it is unknown.
+        shares: share of each task in the mean; a task that is not listed counts 1.
     """
 
     subset: Subset
@@ -30,6 +31,7 @@ class MeasuredSubset:
     tasks: Mapping[str, float]
     queries: Mapping[tuple[str, str], float]
     seed_variance: float | None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_measured(engine: Engine, study: StudyRecord, subset: Subset) -> MeasuredSubset:
@@ -52,6 +54,7 @@ def read_measured(engine: Engine, study: StudyRecord, subset: Subset) -> Measure
             _by_task(connection, study.id, subset),
             _by_query(connection, study.id, subset),
             connection.execute(select(Depth.seed_variance).where(*depth)).scalar(),
+            {task: part.share for task, part in study.tasks.items()},
         )
 
 

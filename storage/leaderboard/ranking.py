@@ -50,6 +50,25 @@ def rank_by_task(
     return _read_view(engine, "leaderboard_by_task", study, depth, order, top=top)
 
 
+def rank_by_set(
+    engine: Engine,
+    study: str | None = None,
+    depth: int | None = None,
+    *,
+    top: int | None = None,
+) -> list[Row]:
+    """Return rows of the view `leaderboard_by_set`: one per subset and test set.
+
+    Args:
+        engine: the store.
+        study: name of one study; all when left out.
+        depth: this depth only.
+        top: rows of the first ranks only.
+    """
+    order = "study, depth, rank, subset, test_set"
+    return _read_view(engine, "leaderboard_by_set", study, depth, order, top=top)
+
+
 def best_per_depth(engine: Engine, study: str | None = None) -> list[Row]:
     """Return rows of the view `best_per_depth`: leader, ties and pick of each depth."""
     return _read_view(engine, "best_per_depth", study, None, "study, depth")

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
-    distinct,
     func,
     insert,
     select,
@@ -26,9 +25,10 @@ from sqlalchemy import (
 )
 
 from storage.database import write
+from storage.leaderboard.freedom import freedom_of_queries, freedom_of_tasks
 from storage.leaderboard.ties import critical_value
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
-from storage.schema import Depth, Query, Standing, SubsetKey, TaskScore, Trial
+from storage.schema import Depth, Query, Standing, SubsetKey, Task, TaskScore, Trial
 from storage.states import Origin, TrialState
 from storage.subset_key import Subset
 
@@ -130,18 +130,24 @@ def _update_depth(connection: Connection, study_id: int, subset: Subset, *, is_n
 
 def _freedom(connection: Connection, study_id: int, subset: Subset) -> int:
     """Return the degrees of freedom of a variance: from queries within tasks, or from the tasks."""
-    counts = select(func.count()).where(Query.study_id == study_id).group_by(Query.task)
-    queries = connection.execute(counts).scalars().all()
-    if queries and min(queries) > 1:
-        return sum(queries) - len(queries)
+    listed = select(Task.task, Task.share).where(Task.study_id == study_id)
+    shares = {row.task: row.share for row in connection.execute(listed)}
+
+    counts = (
+        select(Query.task, func.count().label("queries"))
+        .where(Query.study_id == study_id)
+        .group_by(Query.task)
+    )
+    queries = {row.task: row.queries for row in connection.execute(counts)}
+    if queries and min(queries.values()) > 1:
+        return freedom_of_queries([(shares.get(task, 1.0), n) for task, n in queries.items()])
 
     done = (Trial.study_id == study_id, Trial.subset == subset, Trial.state == TrialState.COMPLETE)
     tasks = (
-        select(func.count(distinct(TaskScore.task)))
-        .join(Trial, Trial.id == TaskScore.trial_id)
-        .where(*done)
+        select(TaskScore.task).join(Trial, Trial.id == TaskScore.trial_id).where(*done).distinct()
     )
-    return connection.execute(tasks).scalar_one() - 1
+    found = connection.execute(tasks).scalars()
+    return freedom_of_tasks([shares.get(task, 1.0) for task in found])
 
 
 def refresh(engine: Engine, study_id: int, depth: int) -> None:

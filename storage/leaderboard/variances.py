@@ -1,27 +1,48 @@
 """SQL expressions for the variance of a mean and of a difference of two means.
 
-Queries vary within their task, and the tasks are given, so a mean over m tasks with n_t queries
-each, whose scores have the sample variance s_t^2, has the variance
+Notation
+    a_t     share of task t in the mean; the shares add up to 1, and are 1 / m where m tasks count
+            alike
+    n_t     number of queries of the task
+    s_t^2   sample variance of their scores
+    x_t     score of the task, the mean over its queries
+    M       mean over tasks, sum over t of a_t x_t
 
-    (1 / m^2) sum over t of s_t^2 / n_t
+Queries vary within their task, and the tasks are given, so the mean has the variance
+
+    sum over t of a_t^2 s_t^2 / n_t
 
 Where a task has a single query, or where only scores by task are known, the tasks are the units:
-the sample variance of the task means over m. NULL where a single value says nothing.
+independent draws from one population with variance sigma^2, so that M has the variance
+sigma^2 sum a_t^2. As E[sum a_t (x_t - M)^2] = sigma^2 (1 - sum a_t^2), the estimate without bias is
+
+    sum a_t (x_t - M)^2 * sum a_t^2 / (1 - sum a_t^2)
+
+which for equal shares is the sample variance of the x_t over m. NULL where a single value says
+nothing.
 """
 
+# the shares of the tasks at hand need not add up to 1, and are
+# 1 each in a study that does not list its tasks
 _VARIANCE = """
     SELECT CASE
         WHEN min(n) > 1 THEN
-            sum(abs(squares - total * total / n) / nullif(n - 1, 0) / n) / count(*) / count(*)
+            sum(share * share * abs(squares - total * total / n) / nullif(n - 1, 0) / n)
+            / sum(share) / sum(share)
         WHEN count(*) > 1 THEN
-            abs(sum(mean * mean) - sum(mean) * sum(mean) / count(*))
-            / nullif(count(*) - 1, 0) / count(*)
+            abs(
+                sum(share * mean * mean) / sum(share)
+                - sum(share * mean) * sum(share * mean) / sum(share) / sum(share)
+            )
+            * sum(share * share)
+            / nullif(sum(share) * sum(share) - sum(share * share), 0)
     END
     FROM (
         SELECT count(value) AS n, sum(value) AS total, sum(value * value) AS squares,
-               avg(value) AS mean
+               avg(value) AS mean, coalesce(max(k.share), 1.0) AS share
         FROM ({values}) AS per_query
-        GROUP BY task
+        LEFT JOIN search_tasks AS k ON k.study_id = {study} AND k.task = per_query.task
+        GROUP BY per_query.task
         HAVING count(value) > 0
     ) AS per_task"""
 
@@ -69,7 +90,7 @@ def variance_of_difference(study: str, subset: str, leader: str) -> str:
 def _variance(value: str, study: str, subsets: str) -> str:
     """Return SQL for the variance of `value`, by query where there are scores by query."""
     forms = [
-        _VARIANCE.format(values=form.format(value=value, study=study, subsets=subsets))
+        _VARIANCE.format(values=form.format(value=value, study=study, subsets=subsets), study=study)
         for form in (_BY_QUERY, _BY_TASK)
     ]
     return "coalesce(({}), ({}))".format(*forms)

@@ -86,21 +86,41 @@ FROM (
 GROUP BY study, depth
 """
 
-LEADERBOARD_BY_TASK = """
+_TASKS = """
+    SELECT
+        s.name AS study, l.study_id AS study_id, l.depth AS depth, l.rank AS rank,
+        l.subset AS subset, k.task AS task, avg(k.score) AS score, count(*) AS seeds
+    FROM (
+        SELECT study_id, depth, subset,
+               rank() OVER (PARTITION BY study_id, depth ORDER BY mean DESC) AS rank
+        FROM search_standings
+    ) AS l
+    JOIN search_studies AS s ON s.id = l.study_id
+    JOIN search_trials AS t
+        ON t.study_id = l.study_id AND t.subset = l.subset AND t.state = 'complete'
+    JOIN search_task_scores AS k ON k.trial_id = t.id
+    GROUP BY s.name, l.study_id, l.depth, l.rank, l.subset, k.task
+"""
+
+LEADERBOARD_BY_TASK = f"""
 CREATE VIEW leaderboard_by_task AS
+SELECT study, depth, rank, subset, task, score, seeds
+FROM ({_TASKS}) AS tasks
+"""
+
+# A study that does not list its tasks has one set, in which they count alike.
+LEADERBOARD_BY_SET = f"""
+CREATE VIEW leaderboard_by_set AS
 SELECT
-    s.name AS study, l.depth AS depth, l.rank AS rank, l.subset AS subset,
-    k.task AS task, avg(k.score) AS score, count(*) AS seeds
+    study, depth, rank, subset, test_set, avg(score) AS mean, max(seeds) AS seeds,
+    count(*) AS tasks,
+    sum(share) / sum(sum(share)) OVER (PARTITION BY study, depth, subset) AS weight
 FROM (
-    SELECT study_id, depth, subset,
-           rank() OVER (PARTITION BY study_id, depth ORDER BY mean DESC) AS rank
-    FROM search_standings
-) AS l
-JOIN search_studies AS s ON s.id = l.study_id
-JOIN search_trials AS t
-    ON t.study_id = l.study_id AND t.subset = l.subset AND t.state = 'complete'
-JOIN search_task_scores AS k ON k.trial_id = t.id
-GROUP BY s.name, l.depth, l.rank, l.subset, k.task
+    SELECT tasks.*, coalesce(k.test_set, 'test') AS test_set, coalesce(k.share, 1.0) AS share
+    FROM ({_TASKS}) AS tasks
+    LEFT JOIN search_tasks AS k ON k.study_id = tasks.study_id AND k.task = tasks.task
+) AS shared
+GROUP BY study, depth, rank, subset, test_set
 """
 
 QUERY_SCORES = """
@@ -150,6 +170,7 @@ VIEWS = {
     "leaderboard": LEADERBOARD,
     "best_per_depth": BEST_PER_DEPTH,
     "leaderboard_by_task": LEADERBOARD_BY_TASK,
+    "leaderboard_by_set": LEADERBOARD_BY_SET,
     "query_scores": QUERY_SCORES,
     "attempts": ATTEMPTS,
     "screens": SCREENS,

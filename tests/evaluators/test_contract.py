@@ -64,13 +64,24 @@ def test_it_scores_a_subset_the_same_every_time(evaluator: evaluators.Evaluator)
 
     assert (first.mean, first.tasks) == (again.mean, again.tasks)
     assert 0 <= first.mean <= 1
-    assert first.mean == pytest.approx(
-        statistics.fmean(task.score for task in first.tasks.values()), abs=1e-4
-    )
+    scores = [task.score for task in first.tasks.values()]
+    parts = evaluator.description.tasks
+    shares = [parts[name].share for name in first.tasks] if parts else None
+    assert first.mean == pytest.approx(statistics.fmean(scores, shares), abs=1e-4)
     for task in first.tasks.values():
         assert not task.queries or task.score == pytest.approx(
             statistics.fmean(task.queries.values())
         )
+
+
+def test_its_shares_are_those_of_its_tasks(evaluator: evaluators.Evaluator) -> None:
+    parts = evaluator.description.tasks
+    if not parts:
+        return
+
+    assert set(parts) == set(evaluator.evaluate(SUBSET, 3).tasks)
+    assert sum(part.share for part in parts.values()) == pytest.approx(1)
+    assert all(part.share > 0 and part.test_set for part in parts.values())
 
 
 def test_it_reports_its_progress_to_the_end(evaluator: evaluators.Evaluator) -> None:

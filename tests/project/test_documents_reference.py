@@ -29,7 +29,7 @@ WORDS = """
     hint screen supernet agreement fingerprint drift surrogate kernel component amplitude
     task-correlation pending fantasize base sampler store worker task score leaderboard family gap
     prefix-tree position cut fine-tune export hyperparameters noise length-scale knowledge-gradient
-    expected-improvement posterior other-task mirrored
+    expected-improvement posterior other-task mirrored test-set share held-out-set
 """
 """The words of the project, as anchors."""
 
@@ -39,7 +39,7 @@ def keys() -> Iterator[tuple[str, list[object]]]:
 
     def fields(section: str, record: type[BaseModel]) -> Iterator[tuple[str, list[object]]]:
         for name, field in record.model_fields.items():
-            if name in ("train", "test"):
+            if name in ("train", "test", "heldout"):
                 continue
             value = list(field.default) if isinstance(field.default, tuple) else field.default
             missing = field.is_required() or value is None
@@ -59,6 +59,7 @@ def keys() -> Iterator[tuple[str, list[object]]]:
     yield from fields("evaluator", retrieval.Options)
     yield from fields("evaluator.train", retrieval.TrainOptions)
     yield from fields("evaluator.test", retrieval.EvaluationOptions)
+    yield from fields("evaluator.heldout", retrieval.HeldoutOptions)
     yield from fields("evaluator", table.Options)
     yield from fields("screen", evaluators.ScreenOptions)
 
@@ -77,7 +78,7 @@ def test_reference_study_shows_every_key_of_its_evaluator() -> None:
     shown, section = set(), ""
     study = ROOT / "examples" / "mmbert-small.toml"
     for line in study.read_text(encoding="utf-8").splitlines():
-        if heading := re.fullmatch(r"\[([\w.]+)\]", line):
+        if heading := re.fullmatch(r"(?:# )?\[([\w.]+)\]", line):
             section = heading[1]
         elif key := re.match(r"(?:# )?(\w+) = ", line):
             shown.add(f"{section}.{key[1]}")

@@ -61,7 +61,7 @@ def test_other_depths_are_complete_trials_of_the_same_recipe_and_data(engine: En
     """In any study, and nothing of this depth."""
     budgets = {2: 9, 3: 9}
     study = begin(engine, budgets)
-    kin = begin(engine, budgets, "kin")
+    kin = begin(engine, budgets, "kin", fingerprints={"heldout": "of no score"})
     stranger = begin(engine, budgets, "stranger", recipe_hash="other")
     changed = begin(engine, budgets, "changed", fingerprints={"base": "new"})
 

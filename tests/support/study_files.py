@@ -73,6 +73,15 @@ data = "some/NanoBEIR"
 revision = "789aaa"
 tasks = ["NanoMSMARCO", "NanoNQ"]
 batch_size = 16
+name = "nano"
+weight = 2.5
+
+[evaluator.heldout]
+data = "some/other"
+revision = "456bbb"
+tasks = ["NanoFEVER"]
+batch_size = 8
+name = "unseen"
 
 [screen]
 weights = "supernet"

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evaluators._options import ScreenOptions
 from evaluators.retrieval.data import Collection
@@ -39,9 +40,9 @@ def _sample(whole: Collection, options: ScreenOptions) -> Collection:
     rest = sorted(set(whole.corpus) - set(answers))
     others = rng.sample(rest, min(max(0, options.documents - len(answers)), len(rest)))
 
-    return Collection(
-        whole.task,
-        {query: whole.queries[query] for query in queries},
-        {document: whole.corpus[document] for document in sorted([*answers, *others])},
-        relevant,
+    return replace(
+        whole,
+        queries={query: whole.queries[query] for query in queries},
+        corpus={document: whole.corpus[document] for document in sorted([*answers, *others])},
+        relevant=relevant,
     )

@@ -192,7 +192,8 @@ class Walk:
             for found, reference in zip(similarities, self._base_similarities, strict=True)
         ]
 
-        return ScreenScore(subset, fmean(ndcgs), fmean(correlations))
+        shares = [part.share for part in self._collections]
+        return ScreenScore(subset, fmean(ndcgs, shares), fmean(correlations, shares))
 
     def _embed(self, features: dict[str, Any], step: Step) -> torch.Tensor:
         """Return embeddings (texts, size) with `step` in the place of the layers."""

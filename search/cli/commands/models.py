@@ -19,7 +19,7 @@ from search.space import Subset, format_subset, parse_subset
 from search.study.compatibility import require_same_machine
 from search.study.file import parse_study_file
 from search.study.plan import require_layers
-from storage.leaderboard import rank_by_task, rank_subsets
+from storage.leaderboard import rank_by_set, rank_by_task, rank_subsets
 from storage.studies import StudyRecord, find_study
 
 EXAMPLES = {"export": "Example: layer-search export minilm --depth 3 models/"}
@@ -47,6 +47,7 @@ def export(
         record = find_study(engine, study)
         ranking = rank_subsets(engine, study, depth)
         tasks = rank_by_task(engine, study, depth)
+        sets = rank_by_set(engine, study, depth)
         kept = _choose(engine, record, depth, subset)
 
     file = parse_study_file(record.file)
@@ -64,7 +65,7 @@ def export(
     require_same_machine(record, base)
 
     name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
-    card = write_card(name, record, file, kept, ranking, tasks)
+    card = write_card(name, record, file, kept, ranking, tasks, sets)
     written = evaluator.export(kept, directory / name, card)
     say(f"wrote {format_subset(kept)} to {written}")
 

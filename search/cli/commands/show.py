@@ -12,14 +12,17 @@ from search.cli.tables import (
     print_attempts,
     print_best,
     print_ranking,
+    print_set_ranking,
     print_statuses,
     print_task_ranking,
     print_trials,
 )
+from search.errors import InputError
 from storage.leaderboard import (
     best_per_depth,
     depth_statuses,
     list_attempts,
+    rank_by_set,
     rank_by_task,
     rank_subsets,
 )
@@ -45,7 +48,7 @@ def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
         print_statuses(rows)
 
 
-def leaderboard(
+def leaderboard(  # noqa: PLR0913 - each is an option of the command
     study: Annotated[
         str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
     ] = None,
@@ -54,6 +57,9 @@ def leaderboard(
     by_task: Annotated[
         bool, typer.Option("--by-task", help="Show the score of each task.")
     ] = False,
+    by_set: Annotated[
+        bool, typer.Option("--by-set", help="Show the mean of each test set.")
+    ] = False,
     top: Annotated[int | None, typer.Option(min=1, help="Show the best N of each depth.")] = None,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
@@ -61,13 +67,17 @@ def leaderboard(
 ) -> None:
     """Rank the subsets of each depth by mean NDCG@10."""
     require_one_format(as_json=as_json, as_csv=as_csv)
-    if by_task and top is None and not (as_json or as_csv):
+    if by_task and by_set:
+        message = "--by-task and --by-set cannot both be shown: choose one"
+        raise InputError(message)
+    if (by_task or by_set) and top is None and not (as_json or as_csv):
         top = _TASK_COLUMNS
 
     with opened(store) as engine:
         if study is not None:
             require_stored_depth(find_study(engine, study), depth)
-        rows = (rank_by_task if by_task else rank_subsets)(engine, study, depth, top=top)
+        ranked = rank_by_task if by_task else rank_by_set if by_set else rank_subsets
+        rows = ranked(engine, study, depth, top=top)
         best = [row for row in best_per_depth(engine, study) if depth in (None, row["depth"])]
 
     if as_json or as_csv:
@@ -76,6 +86,8 @@ def leaderboard(
         say("no trial is complete yet")
     elif by_task:
         print_task_ranking(rows)
+    elif by_set:
+        print_set_ranking(rows)
     else:
         print_ranking(rows)
         print_best(best)

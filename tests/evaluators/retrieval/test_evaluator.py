@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import evaluators
-from evaluators.retrieval import data, finetune
+from evaluators.retrieval import finetune
 from evaluators.retrieval.base import loaded
+from evaluators.retrieval.data import folders, library, pairs
 from evaluators.retrieval.evaluator import RetrievalEvaluator
 from evaluators.retrieval.scoring import score
 from tests.support import retrieval
@@ -89,7 +90,9 @@ def test_data_and_base_are_read_once(
         message = "read again"
         raise AssertionError(message)
 
-    monkeypatch.setattr(data, "load_dataset", refuse)
+    monkeypatch.setattr(library, "load_dataset", refuse)
+    monkeypatch.setattr(pairs, "load_dataset", refuse)
+    monkeypatch.setattr(folders, "read_rows", refuse)
     monkeypatch.setattr(loaded, "load_whole", refuse)
 
     assert trained.evaluate((0, 1), 0).mean > 0

@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from search.analysis.comparison import Comparison, compare_subsets
+from search.analysis.comparison import Comparison, _variance_of_tasks, compare_subsets
 from search.errors import InputError
 from storage.leaderboard import MeasuredSubset, rank_subsets, read_measured
+from storage.studies import TaskShare
 from storage.subset_key import parse_subset
 from tests.support.card import record_card
-from tests.support.measured import SIZES, measure, record_runs, with_queries
+from tests.support.measured import SIZES, measure, record_runs, result_of, with_queries
 from tests.support.scores import (
     QUERIES,
     averaged,
@@ -23,6 +24,7 @@ from tests.support.scores import (
     leaderboard_rows,
     record_trials,
 )
+from tests.support.stores import begin, finish_trial, new_trial
 
 LAST = ((0, 1, 2), (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11))
 """The layers before the last one, at each depth of the card."""
@@ -90,6 +92,78 @@ def test_interval_holds_the_truth_as_often_as_it_says() -> None:
         held += found.low <= 0.1 <= found.high
 
     assert held >= 51  # of 60, each with 0.95: fewer is one chance in a thousand
+
+
+# shares
+
+SHARES = {"arg": 0.5, "fever": 0.125, "nq": 0.375}
+"""Shares of the tasks of `SIZES`."""
+
+
+def test_tasks_count_by_their_shares() -> None:
+    first, second = (replace(measure(number), shares=SHARES) for number in (1, 2))
+    found, arrays = compare_subsets(first, second), differences(first, second)
+    shares = [SHARES[task] for task in SIZES]
+
+    assert found.first == pytest.approx(sum(SHARES[t] * first.tasks[t] for t in SIZES))
+    assert found.difference == pytest.approx(np.dot(shares, [array.mean() for array in arrays]))
+    parts = [a**2 * d.var(ddof=1) / len(d) for a, d in zip(shares, arrays, strict=True)]
+    assert found.query_error == pytest.approx(math.sqrt(sum(parts)))
+
+    rng = np.random.default_rng(9)
+    drawn = [array[rng.integers(0, len(array), (20_000, len(array)))] for array in arrays]
+    means = np.dot(shares, [sample.mean(axis=1) for sample in drawn])
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.03 * (high - low))
+
+
+def test_tasks_as_units_are_drawn_with_their_shares() -> None:
+    first, second = (replace(measure(n), shares=SHARES, queries={}) for n in (1, 2))
+    found = compare_subsets(first, second)
+    shares = np.array([SHARES[task] for task in SIZES])
+    values = np.array([first.tasks[task] - second.tasks[task] for task in SIZES])
+
+    mean, squares = float(shares @ values), float(shares @ shares)
+    variance = float(shares @ (values - mean) ** 2) * squares / (1 - squares)
+    assert found.paired_over == "tasks"
+    assert found.difference == pytest.approx(mean)
+    assert found.query_error == pytest.approx(math.sqrt(variance))
+
+    places = np.random.default_rng(9).integers(0, 3, (20_000, 3))
+    drawn = np.sum(shares[places] * values[places], axis=1) / np.sum(shares[places], axis=1)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+
+
+def test_the_variance_over_tasks_has_no_bias() -> None:
+    """Over draws of tasks from one population its mean is the variance of the mean."""
+    shares = [0.6, 0.2, 0.1, 0.1]
+    drawn = np.random.default_rng(2).normal(0.5, 0.1, (20_000, 4))
+    estimates = [_variance_of_tasks(row, shares) or 0.0 for row in drawn.tolist()]
+    assert np.mean(estimates) == pytest.approx(float(np.var(drawn @ shares)), rel=0.03)
+
+
+def test_only_shared_tasks_share_the_mean() -> None:
+    first, second = (replace(measure(number), shares=SHARES) for number in (1, 2))
+    second = replace(second, tasks={t: second.tasks[t] for t in ("arg", "nq")})
+    found = compare_subsets(first, second)
+    weighted = 0.5 * first.tasks["arg"] + 0.375 * first.tasks["nq"]
+    assert found.first == pytest.approx(weighted / 0.875)
+
+
+def test_comparison_and_leaderboard_weigh_alike(engine: Engine) -> None:
+    tasks = {task: TaskShare("set", share) for task, share in SHARES.items()}
+    study = begin(engine, {2: 9}, tasks=tasks)
+    for layer in (1, 2):
+        run = measure(layer)
+        result = replace(result_of(run), mean=sum(SHARES[t] * run.tasks[t] for t in SIZES))
+        finish_trial(engine, study, new_trial((0, layer)), result)
+
+    leader, other = rank_subsets(engine, "s")
+    both = [parse_subset(row["subset"]) for row in (other, leader)]
+    found = compare_subsets(*(read_measured(engine, study, one) for one in both))
+    assert found.difference == pytest.approx(other["difference"])
+    assert found.error == pytest.approx(other["difference_error"])
+    assert found.second == pytest.approx(leader["mean"])
 
 
 # both ways

@@ -70,6 +70,25 @@ def test_it_tells_the_layers_the_scores_and_the_search(tmp_path: Path) -> None:
     assert "not scored" not in card
 
 
+def test_it_tells_the_weights_of_several_test_sets(tmp_path: Path) -> None:
+    file = parse("a/b")
+    sets: list[dict[str, Any]] = [
+        {"test_set": name, "weight": weight, "tasks": tasks}
+        for name, weight, tasks in (("ja", 0.25, 2), ("NanoBEIR-en", 0.75, 13), ("ja", 0.25, 2))
+    ]
+    record = record_of(file, folder=str(tmp_path))
+    card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets)
+    assert (
+        "The mean weighs test sets, within which tasks count alike: "
+        "`NanoBEIR-en` 75% (tasks: 13), `ja` 25% (tasks: 2)."
+    ) in card
+    assert "weighs" not in write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets[:1])
+
+    hostile = {"test_set": "a` [x](http://y)\n#", "weight": 0.5, "tasks": 1}
+    card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, [hostile, sets[0]])
+    assert "`a___x__http___y___` 50%" in card
+
+
 def test_it_tells_the_fine_tune_and_the_rhythm(tmp_path: Path) -> None:
     file = parse("a/b", steps=40, batch_size=16, train={"data": "pairs.jsonl"})
     card = write(file, tmp_path)

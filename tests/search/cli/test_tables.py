@@ -14,6 +14,7 @@ from search.cli.tables import (
     print_fits,
     print_ranking,
     print_screened,
+    print_set_ranking,
     print_statuses,
     print_table,
     print_task_ranking,
@@ -165,6 +166,23 @@ def test_scores_by_task_stand_in_a_column_for_each_rank(capsys: Capture) -> None
     assert [line.split("│")[1:-1] for line in shown[4:6]] == [
         [" arg  ", " 0.2500 ", "        "],
         [" nq   ", " 0.5000 ", " 0.1250 "],
+    ]
+    assert shown[-2:] == ["  #1  0_1", "  #2  0_2"]
+
+
+def test_means_by_test_set_stand_beside_their_weights(capsys: Capture) -> None:
+    means = {("0_1", "en"): 0.5, ("0_1", "ja"): 0.25, ("0_2", "en"): 0.125}
+    print_set_ranking(
+        [
+            ranked(int(subset[-1]), subset, test_set=name, mean=mean, tasks=2, weight=0.75)
+            for (subset, name), mean in means.items()
+        ]
+    )
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "s, depth 2: mean NDCG@10 by test set and rank"
+    assert [line.split("│")[1:-1] for line in shown[4:6]] == [
+        [" en       ", "     2 ", "   0.75 ", " 0.5000 ", " 0.1250 "],
+        [" ja       ", "     2 ", "   0.75 ", " 0.2500 ", "        "],
     ]
     assert shown[-2:] == ["  #1  0_1", "  #2  0_2"]
 

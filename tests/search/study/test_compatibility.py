@@ -101,6 +101,26 @@ def test_keys_that_came_with_a_later_release_count_with_their_defaults() -> None
         require_same_file(study, file)
 
 
+def test_one_of_several_test_sets_is_named() -> None:
+    data = full()
+    data["evaluator"]["test"] = [{"data": "a/one"}, {"data": "a/other", "weight": 2.0}]
+    study = record_of(parse_study_file(data))
+    require_same_file(study, parse_study_file(data))
+
+    data["evaluator"]["test"][1] = {"data": "a/other"}
+    with pytest.raises(InputError) as caught:
+        require_same_file(study, parse_study_file(data))
+    said = "evaluator.test[2].weight (stored: 2.0, in the file: None); "
+    assert f"began with another file: {said}" in str(caught.value)
+
+
+def test_one_table_and_a_list_of_one_are_the_same_file(study: StudyRecord) -> None:
+    data = full()
+    data["evaluator"]["test"] = [data["evaluator"]["test"]]
+    data["evaluator"]["heldout"] = [data["evaluator"]["heldout"]]
+    require_same_file(study, parse_study_file(data))
+
+
 # before base and data are loaded
 
 
@@ -191,3 +211,20 @@ def test_the_phase_of_no_rhythm_is_no_drift() -> None:
 def test_data_that_are_gone_differ(study: StudyRecord) -> None:
     here = replace(BASE, fingerprints={"base": BASE.fingerprints["base"]}, versions={})
     assert find_drift(study, here) == "other content of test"
+
+
+@pytest.mark.parametrize(
+    ("began", "here", "drift"),
+    [
+        ({"heldout": "a"}, {"heldout": "a"}, None),
+        ({"heldout": "a"}, {"heldout": "b"}, "other content of heldout"),
+        ({}, {"heldout": "b"}, None),
+        ({"heldout": "a"}, {}, None),
+    ],
+)
+def test_held_out_sets_are_compared_where_both_have_some(
+    study: StudyRecord, began: dict[str, str], here: dict[str, str], drift: str | None
+) -> None:
+    record = replace(study, fingerprints={**study.fingerprints, **began})
+    machine = replace(BASE, fingerprints={**BASE.fingerprints, **here})
+    assert find_drift(record, machine) == drift

@@ -73,7 +73,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 
     assert file.sampler == {"name": "swap", "startup": 12, "explore": 0.25}
     # the rest is as it was written
-    assert file.evaluator == FULL_DATA["evaluator"]
+    heldout = [FULL_DATA["evaluator"]["heldout"]]  # always a list: it came after release 0.3
+    assert file.evaluator == FULL_DATA["evaluator"] | {"heldout": heldout}
     assert file.screen.model_dump() == FULL_DATA["screen"]
 
 
@@ -85,6 +86,8 @@ def test_full_example_names_every_key() -> None:
     assert set(FULL_DATA["evaluator"]) == {"name", *retrieval.Options.model_fields}
     assert set(FULL_DATA["evaluator"]["train"]) == set(retrieval.TrainOptions.model_fields)
     assert set(FULL_DATA["evaluator"]["test"]) == set(retrieval.EvaluationOptions.model_fields)
+    heldout = set(retrieval.HeldoutOptions.model_fields)
+    assert set(FULL_DATA["evaluator"]["heldout"]) == heldout
     assert set(FULL_DATA["screen"]) == set(evaluators.ScreenOptions.model_fields)
 
 

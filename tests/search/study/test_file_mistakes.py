@@ -84,6 +84,22 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
             'tasks = "all"',
             "evaluator.test.tasks: should be a ",
         ),
+        (
+            'negatives = ["miss_1", "miss_2"]',
+            "negatives = 3",
+            "evaluator.train.negatives: should be a valid string, not 3",
+        ),
+        # test sets and held-out sets, several of which have a number
+        ("weight = 2.5", "weight = 0.0", "evaluator.test.weight: should be greater than 0, not 0"),
+        ("weight = 2.5", "weight = inf", "evaluator.test.weight: should be a finite number, not "),
+        ('name = "nano"', 'name = "a/b"', "evaluator.test.name: should be letters, digits, '.', "),
+        ('name = "unseen"', 'name = ""', "evaluator.heldout.name: should be letters, digits, "),
+        (
+            'name = "unseen"',
+            "weight = 1.0",
+            "unknown key evaluator.heldout.weight: allowed are data, revision, tasks, batch_size, ",
+        ),
+        ('data = "some/other"\n', "", "evaluator.heldout.data is missing"),
         ('first = ["front"', "first = [3", "study.first.0: should be a valid string, not 3"),
         # wrong ranges
         ("mmbert-small.v1", "a/b", "study.name: should be letters, digits, '.', "),
@@ -153,6 +169,31 @@ def test_mistakes(tmp_path: Path, old: str, new: str, message: str) -> None:
         read_study_file(path)
     assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "tables", "message"),
+    [
+        ("test", [], "evaluator.test: should have at least 1, not none"),
+        ("test", [{}, {"task": ["a"]}], "unknown key evaluator.test[2].task: allowed are data, "),
+        ("test", [{"weight": -1.0}, {}], "evaluator.test[1].weight: should be greater than 0, not"),
+        ("test", [{"tasks": [1]}], "evaluator.test[1].tasks.0: should be a valid string, not 1"),
+        ("test", [3], "evaluator.test.0: should be an object, not 3"),
+        ("test", "all", 'evaluator.test: should be an object, not "all"'),
+        (
+            "test",
+            [{"name": "a"}, {"name": "b"}, {"name": "a"}],
+            "evaluator.test: two sets are called 'a': give each a name of its own, not ",
+        ),
+        ("heldout", [{"data": "x"}, {}], "evaluator.heldout[2].data is missing"),
+    ],
+)
+def test_mistakes_in_one_of_several_tables(section: str, tables: object, message: str) -> None:
+    data = full()
+    data["evaluator"][section] = tables
+    with pytest.raises(InputError) as caught:
+        parse_study_file(data)
+    assert str(caught.value).startswith(message)
 
 
 def test_the_families_are_listed() -> None:

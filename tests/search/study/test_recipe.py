@@ -38,6 +38,8 @@ RECIPE = {
     "evaluator.test.revision": "other",
     "evaluator.test.tasks": ["NanoMSMARCO"],
     "evaluator.test.batch_size": 17,
+    "evaluator.test.name": "other",
+    "evaluator.test.weight": 0.5,
 }
 """Keys that decide a score, with another value for each."""
 SEARCH = {
@@ -55,6 +57,11 @@ SEARCH = {
     "space.forbidden": [2],
     "sampler.startup": 13,
     "sampler.explore": 0.5,
+    "evaluator.heldout.data": "yet/another",
+    "evaluator.heldout.revision": "other",
+    "evaluator.heldout.tasks": [],
+    "evaluator.heldout.batch_size": 9,
+    "evaluator.heldout.name": "other",
     "screen.weights": "untrained",
     "screen.queries": 6,
     "screen.documents": 31,
@@ -76,7 +83,7 @@ def test_the_recipe_is_listed_whole() -> None:
     }
     keys |= {
         f"evaluator.{part}.{key}"
-        for part in ("train", "test")
+        for part in ("train", "test", "heldout")
         for key in FULL_DATA["evaluator"][part]
     }
 
@@ -136,3 +143,33 @@ def test_spelling_out_a_default_changes_nothing() -> None:
     spelt = short("noise = 0.0\n")
     assert spelt == short()
     assert spelt.recipe_hash() == short().recipe_hash()
+
+
+def test_a_study_file_of_release_3_is_recorded_as_it_was() -> None:
+    """And so has the hash that it had, if it names no set and gives no weight."""
+    plain = {"data": "some/data", "revision": None, "tasks": ["a"], "batch_size": 16}
+    data = full()
+    del data["evaluator"]["heldout"]
+    for test in (plain, {**plain, "weight": 1.0}, [plain]):
+        data["evaluator"]["test"] = test
+        recorded = parse_study_file(data).plain()["evaluator"]
+        assert recorded["test"] == plain
+        assert "heldout" not in recorded
+
+    data["evaluator"]["train"]["negatives"] = "misses"
+    recorded = parse_study_file(data).plain()["evaluator"]
+    assert recorded["train"]["negatives"] == ["misses"]
+
+
+def test_recipe_hash_knows_every_set_and_its_weight() -> None:
+    data, hashes = full(), set()
+    one, other = {"data": "a/one"}, {"data": "a/other"}
+    for sets in ([one], [one, other], [other, one], [one, {**other, "weight": 2.0}]):
+        data["evaluator"]["test"] = sets
+        hashes.add(parse_study_file(data).recipe_hash())
+    assert len(hashes) == 4
+
+
+def test_the_recipe_has_no_held_out_set() -> None:
+    assert "heldout" in parse_study_file(full()).plain()["evaluator"]
+    assert "heldout" not in parse_study_file(full()).recipe()["evaluator"]

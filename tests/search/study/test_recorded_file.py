@@ -19,6 +19,23 @@ def shares() -> st.SearchStrategy[float]:
 COUNTS = st.integers(1, 10**6)
 PHASES = st.sampled_from(["first", "last"])
 TEXTS = st.text(min_size=1, max_size=9)
+WEIGHTS = st.floats(0, 1e9, exclude_min=True)
+NAMES = st.from_regex(_NAME, fullmatch=True)
+SET = {
+    "revision": TEXTS,
+    "tasks": st.lists(TEXTS, max_size=3),
+    "batch_size": COUNTS,
+    "name": NAMES,
+}
+TESTS = st.fixed_dictionaries({}, optional={"data": TEXTS, "weight": WEIGHTS, **SET})
+HELDOUT = st.fixed_dictionaries({"data": TEXTS}, optional=SET)
+
+
+def name_of(table: dict[str, Any]) -> object:
+    """Return what two sets of one section must not have in common."""
+    return table.get("name", id(table))
+
+
 OPTIONS = {
     "sampler": st.one_of(
         st.fixed_dictionaries({"name": st.just("uniform")}),
@@ -78,18 +95,11 @@ OPTIONS = {
                         "revision": TEXTS,
                         "anchor": TEXTS,
                         "positive": TEXTS,
-                        "negatives": st.lists(TEXTS, max_size=3),
+                        "negatives": st.lists(TEXTS, max_size=3) | TEXTS,
                     },
                 ),
-                "test": st.fixed_dictionaries(
-                    {},
-                    optional={
-                        "data": TEXTS,
-                        "revision": TEXTS,
-                        "tasks": st.lists(TEXTS, max_size=3),
-                        "batch_size": COUNTS,
-                    },
-                ),
+                "test": TESTS | st.lists(TESTS, min_size=1, max_size=3, unique_by=name_of),
+                "heldout": st.lists(HELDOUT, max_size=2, unique_by=name_of),
                 "loss": st.sampled_from(
                     ["multiple-negatives-ranking", "cached-multiple-negatives-ranking"]
                 ),
@@ -144,5 +154,6 @@ def test_recorded_files_are_the_same(data: dict[str, Any]) -> None:
     # nothing that was written is lost
     for section in ("space", "sampler", "evaluator"):
         for name, value in data.get(section, {}).items():
-            if not isinstance(value, dict):
-                assert plain[section][name] == value
+            is_several = isinstance(value, list) and any(isinstance(one, dict) for one in value)
+            if not isinstance(value, dict) and not is_several:
+                assert plain[section].get(name, []) == value

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+import evaluators
 from evaluators import Description
 from search.errors import InputError, SearchError
 from search.worker.loop import claim_single, run_trial, run_trials
@@ -14,7 +15,7 @@ from search.worker.session import begin_session, begin_single
 from storage.queue import Result
 from storage.setup import connect_store, is_ready
 from storage.states import Origin, TrialState
-from storage.studies import find_study, study_names
+from storage.studies import TaskShare, find_study, study_names
 from tests.support.stores import Dump, new_trial, only_trial, queue_of, trial_rows
 from tests.support.workers import (
     LAYERS,
@@ -139,6 +140,17 @@ def test_bad_lease_is_refused_before_anything_is_written(
     with pytest.raises(ValueError, match="LAYER_SEARCH_LEASE is 'soon'"):
         begin()
     assert dump(engine) == before
+
+
+def test_a_study_begins_with_the_shares_of_its_tasks(engine: Engine, tmp_path: Path) -> None:
+    evaluator = Sums()
+    tasks = {"sums": evaluators.TaskShare("one", 0.75), "more": evaluators.TaskShare("two", 0.25)}
+    evaluator.description = replace(Sums.description, tasks=tasks)
+    begin_session(engine, study_file(), tmp_path, evaluator).mirror.close()
+    assert find_study(engine, "s").tasks == {
+        "sums": TaskShare("one", 0.75),
+        "more": TaskShare("two", 0.25),
+    }
 
 
 # one hand-picked trial

@@ -43,7 +43,9 @@ def expected(trials: Sequence[ScoredTrial]) -> dict[Subset, Numbers]:
     freedom = sum(len(found) - 1 for found in means.values())
     shift = squares / freedom if freedom else None
 
-    units = sum(QUERIES.values()) - len(QUERIES) if queries else len(QUERIES) - 1
+    parts = 1 / np.array([*QUERIES.values()])
+    degrees = np.sum(parts) ** 2 / np.sum(parts**2 / (1 / parts - 1))  # as Satterthwaite has it
+    units = int(degrees) if queries else len(QUERIES) - 1
     critical = critical_value(len(means) - 1, units)
     lead = averaged(trials, leader)
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from storage.errors import StoreOutdatedError
-from storage.leaderboard import depth_statuses, rank_subsets
+from storage.leaderboard import depth_statuses, rank_by_set, rank_by_task, rank_subsets
 from storage.queue import Result
 from storage.screens import FitRecord, ScreenedSubset, read_screened
 from storage.setup import open_store
@@ -164,6 +164,18 @@ def test_views_show_what_they_showed(release: str, old_store: Path) -> None:
             if kept.get("reason"):  # the mark of a trial set aside has a column of its own now
                 kept["reason"] = str(kept["reason"]).removeprefix("set aside: ")
             assert {name: new[name] for name in kept} == pytest.approx(kept), view
+
+
+def test_tasks_of_an_old_study_are_one_set(migrated: Engine) -> None:
+    rows = rank_by_set(migrated, "small")
+    assert rows
+    assert {(row["test_set"], row["weight"]) for row in rows} == {("test", 1.0)}
+
+    tasks = rank_by_task(migrated, "small")
+    for row in rows:
+        scores = [task["score"] for task in tasks if task["subset"] == row["subset"]]
+        assert len(scores) == row["tasks"]
+        assert row["mean"] == pytest.approx(sum(scores) / len(scores))
 
 
 def test_screens_are_as_they_were(release: str, migrated: Engine) -> None:

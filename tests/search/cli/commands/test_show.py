@@ -10,7 +10,8 @@ import pytest
 
 from search.space import LayerSpace, parse_subset
 from search.space.families import FAMILIES
-from storage.queue import Result
+from storage.queue import Result, TaskResult
+from storage.studies import TaskShare
 from tests.support.commands import read_error, read_json, run_command
 from tests.support.replays import store_at
 from tests.support.stores import begin, finish_trial, new_trial
@@ -84,6 +85,29 @@ def test_table_by_task_shows_eight_subsets_unless_told_otherwise(launched: str) 
     assert "  #9  " not in run_command(*words).stdout
     assert "  #10  " in run_command(*words, "--top", 10).stdout
     assert len(read_csv(*words)) == 10 * 13
+
+
+def test_leaderboard_by_set(store: str) -> None:
+    tasks = {"a": TaskShare("en", 0.5), "b": TaskShare("ja", 0.25), "c": TaskShare("ja", 0.25)}
+    with store_at(store, create=True) as engine:
+        study = begin(engine, {2: 9}, tasks=tasks)
+        scores = {"a": TaskResult(0.5), "b": TaskResult(0.25), "c": TaskResult(0.75)}
+        finish_trial(engine, study, new_trial((0, 1)), Result(0.5, scores))
+
+    words = ("leaderboard", "s", "--by-set", "--store", store)
+    rows = read_json(run_command(*words, "--json"))
+    assert [(r["test_set"], r["mean"], r["tasks"], r["weight"]) for r in rows] == [
+        ("en", 0.5, 1, 0.5),
+        ("ja", 0.5, 2, 0.5),
+    ]
+    assert [row["test_set"] for row in read_csv(*words)] == ["en", "ja"]
+    assert "mean NDCG@10 by test set and rank" in run_command(*words).stdout
+
+
+def test_one_view_of_the_leaderboard_at_a_time(launched: str) -> None:
+    done = run_command("leaderboard", "--by-task", "--by-set", "--store", launched)
+    assert done.returncode == 2
+    assert done.stderr == "error: --by-task and --by-set cannot both be shown: choose one\n"
 
 
 def test_leaderboard_of_one_depth_names_its_best(launched: str) -> None:

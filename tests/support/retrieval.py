@@ -30,6 +30,7 @@ def build(
     precision: str = "fp32",
     settings: Keys | None = None,
     scratch: Path | None = None,
+    own_rhythm: bool = False,
 ) -> RetrievalEvaluator:
     """The evaluator over the world in `folder`, with quick defaults.
 
@@ -40,11 +41,12 @@ def build(
         precision: of matrix products.
         settings: keys of `[base]` that differ from the defaults; the lengths are short.
         scratch: where checkpoints are kept; None keeps none.
+        own_rhythm: whether a cut model may have another rhythm than the base.
     """
     record = evaluators.BaseOptions.model_validate(
         {"model": str(base), "precision": precision, **LENGTHS, **(settings or {})}
     )
-    context = evaluators.Context(record, folder, "cpu", scratch=scratch)
+    context = evaluators.Context(record, folder, "cpu", scratch=scratch, own_rhythm=own_rhythm)
     made = Options.model_validate_json(options_json(changes or {})).create(context)
     assert isinstance(made, RetrievalEvaluator)
     return made

@@ -24,6 +24,7 @@ from evaluators.retrieval.evaluator import RetrievalEvaluator
 from evaluators.retrieval.surgery import Encoder
 from search.space import LayerSpace
 from search.space.prefix_tree import PrefixTree
+from search.space.rhythm import Phase
 from tests.support import retrieval
 from tests.support.families import FAMILIES, write_base
 
@@ -79,7 +80,7 @@ def test_a_cut_has_the_rhythm_that_its_space_says(
     make: Callable[[], PreTrainedModel],
     layers: int,
     period: int,
-    phase: str,
+    phase: Phase,
     cadence: str,
     tmp_path: Path,
 ) -> None:

@@ -26,6 +26,7 @@ class StudyDefinition:
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
         fingerprints: SHA-256 of the base and of each data set, by name.
         versions: versions of the libraries that decide a score.
+        reference: whether workers try the whole base, too, outside the budgets.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StudyDefinition:
     period: int | None
     fingerprints: Mapping[str, str]
     versions: Mapping[str, str]
+    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,11 @@ class StudyRecord(StudyDefinition):
     id: int
     uid: str
     budgets: Mapping[int, int]
+
+    @property
+    def searched_depths(self) -> list[int]:
+        """Depths with subsets to choose from: not that of the reference, which has only one."""
+        return [depth for depth, budget in self.budgets.items() if budget or depth < self.layers]
 
 
 def optuna_name(study: str, depth: int) -> str:
@@ -96,9 +103,22 @@ def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int])
             connection.execute(update(Depth).where(*here).values(budget=budget))
 
 
-def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
-    """Make room for trials of `depth` that no budget counts; changes nothing where it exists."""
+def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> StudyRecord:
+    """Set whether workers try the whole base, too, and return the study as it is then."""
     with write(engine) as connection:
+        here = Study.id == record.id
+        connection.execute(update(Study).where(here).values(reference=wanted))
+        return _find(connection, record.name)
+
+
+def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
+    """Make room for trials of `depth` that no budget counts; changes nothing where it exists.
+
+    Raises:
+        InputError: the study was deleted.
+    """
+    with write(engine) as connection:
+        _find(connection, record.name)
         insert_missing(connection, Depth, _depth_row(record, depth, 0))
 
 

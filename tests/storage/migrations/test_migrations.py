@@ -132,10 +132,11 @@ def test_migrating_down_and_up_again(engine: Engine, store_url: str) -> None:
 
 @pytest.fixture
 def filled(engine: Engine) -> Engine:
-    """A store with trials of every origin, and failures of both kinds."""
+    """A store with trials of every origin of that revision, and failures of both kinds."""
     study = begin(engine, {2: 99})
     scored = Result(0.5, {"nq": TaskResult(0.5, {"q1": 0.25, "q2": 0.75})})
-    for layer, origin in enumerate(("gp", *[o for o in Origin if o is not Origin.SAMPLER]), 1):
+    others = (Origin.FIRST, Origin.REPEAT, Origin.REPLICATE, Origin.MANUAL)
+    for layer, origin in enumerate(("gp", *others), 1):
         finish_trial(engine, study, new_trial((0, layer), origin=origin), scored)
 
     failures = [

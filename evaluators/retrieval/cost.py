@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from evaluators._types import Cost, Progress, Speed, silent
@@ -60,7 +60,7 @@ def count(model: SentenceTransformer, stack: str, query_length: int, document_le
         query_length: tokens of the longest query.
         document_length: tokens of the longest document.
     """
-    encoder = model[0].auto_model
+    encoder: PreTrainedModel = model[0].auto_model  # type: ignore[assignment]
     layers = encoder.get_submodule(stack)
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     inside = {id(weight) for weight in layers.parameters()}
@@ -96,8 +96,8 @@ def flops_per_token(layers: nn.Module, config: PreTrainedConfig, length: int) ->
         if isinstance(module, (nn.Linear, Conv1D))
     )
 
-    heads = config.num_attention_heads
-    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    heads = int(config.num_attention_heads)
+    width: int = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
     kinds = getattr(config, "layer_types", None)
     attending = sum("attention" in kind for kind in kinds) if kinds else config.num_hidden_layers
     return 2 * weights + 4 * length * width * attending
@@ -156,7 +156,7 @@ class Stopwatch:
         fitting = self
         while True:
             try:
-                return fitting._compare(cut, whole, progress)  # noqa: SLF001 - one of its own kind
+                return fitting._compare(cut, whole, progress)
             except (RuntimeError, MemoryError) as error:
                 if not device.is_out_of_memory(error) or fitting.batch_size == 1:
                     raise
@@ -167,7 +167,7 @@ class Stopwatch:
     def _compare(
         self, cut: SentenceTransformer, whole: SentenceTransformer, progress: Progress
     ) -> Speed:
-        """Time both in turn; neither is always the first of a round, should one heat the machine."""
+        """Time both in turn; either is the first of every other round, should heat slow one."""
         progress("measure", 0, ROUNDS)
         texts = self._enough(whole)
         self._seconds(cut, texts)  # the first time is not like the others

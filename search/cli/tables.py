@@ -143,6 +143,63 @@ def print_best(rows: Sequence[Row]) -> None:
     print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
 
 
+def print_depths(study: str, rows: Sequence[Row]) -> None:
+    """Print score and cost of each depth, the reference first, and how speeds were measured."""
+    columns = (
+        "depth",
+        "leader",
+        "mean",
+        "retained",
+        "95 %",
+        "answer",
+        "pick",
+        "parameters",
+        "MB",
+        "MFLOPs/query token",
+        "MFLOPs/document token",
+        "speed-up",
+        "Pareto",
+    )
+    price = "layers" if any(row["document_flops"] is None for row in rows) else "FLOPs"
+    title = (
+        f"{study}: score and cost by depth (Pareto: no depth has both a better mean and {price})"
+    )
+    print_table(title, columns, map(_depth_cells, rows))
+
+    measured = [row for row in rows if row["device"] is not None]
+    for row in {_measurement(row): row for row in measured}.values():
+        say(f"speed-up: {_measurement(row)}")
+
+
+def _depth_cells(row: Row) -> list[object]:
+    """Return the cells of one depth."""
+    low, high = row["retained_low"], row["retained_high"]
+    return [
+        row["depth"],
+        "whole base" if row["reference"] else row["leader"],
+        format_score(row["mean"]),
+        _share(row["retained"]),
+        "" if row["reference"] or low is None else f"{_share(low)} to {_share(high)}",
+        row["answer"],
+        None if row["reference"] else row["pick"],
+        row["parameters"] and f"{row['parameters']:,}",
+        row["bytes"] and f"{row['bytes'] / 1e6:.1f}",
+        row["query_flops"] and f"{row['query_flops'] / 1e6:.1f}",
+        row["document_flops"] and f"{row['document_flops'] / 1e6:.1f}",
+        row["speedup"] and f"{row['speedup']:.2f}",
+        "*" if row["pareto_optimal"] else "",
+    ]
+
+
+def _measurement(row: Row) -> str:
+    """Return in words how the speed of a depth was measured."""
+    threads = "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
+    return (
+        f"documents encoded by cut and whole base in turn, median of {row['rounds']} rounds "
+        f"on {row['device']} with {threads}, batches of {row['batch_size']}, {row['precision']}"
+    )
+
+
 def print_trials(study: str, rows: Sequence[Row]) -> None:
     """Print the trials of a study."""
     columns = ("trial", "depth", "subset", "seed", "origin", "state", "mean", "seconds", "remarks")
@@ -283,6 +340,11 @@ def format_score(value: float | None) -> str:
 def format_error(error: str | None, *, set_aside: bool) -> str | None:
     """Return the reason of a failed trial, with a mark on one that was set aside."""
     return f"set aside: {error}" if set_aside else error
+
+
+def _share(value: float | None) -> str:
+    """Return a share of one with three decimals; nothing for None."""
+    return "" if value is None else f"{value:.3f}"
 
 
 def _tenths(value: float | None) -> str:

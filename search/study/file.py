@@ -68,6 +68,9 @@ class StudyOptions(evaluators.StrictRecord):
     """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
+    reference: bool | None = None
+    """Whether the whole base is tried, too, outside the budgets, to compare with; when left out,
+    true, unless a release before 0.4 began the study."""
 
 
 class SpaceOptions(evaluators.StrictRecord):

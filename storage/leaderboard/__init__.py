@@ -7,6 +7,7 @@ from storage.leaderboard.ranking import (
     list_attempts,
     mean_by_subset,
     rank_by_task,
+    rank_depths,
     rank_subsets,
 )
 from storage.leaderboard.status import DepthStatus, depth_statuses
@@ -20,6 +21,7 @@ __all__ = [
     "list_attempts",
     "mean_by_subset",
     "rank_by_task",
+    "rank_depths",
     "rank_subsets",
     "read_measured",
 ]

@@ -184,7 +184,8 @@ CREATE VIEW depths AS
 SELECT
     study, depth, reference, leader, mean, retained, retained_low, retained_high, pick, pick_mean,
     parameters, embedding_parameters, layer_parameters, bytes, query_flops, document_flops,
-    speedup, speedup_low, speedup_high, tokens_per_second, device, measured_at,
+    speedup, speedup_low, speedup_high, tokens_per_second,
+    device, threads, batch_size, precision, rounds, measured_at,
     CASE WHEN best_at_most > mean OR best_below >= mean THEN 0 ELSE 1 END AS pareto_optimal
 FROM (
     SELECT
@@ -208,7 +209,8 @@ FROM (
             c.layer_parameters AS layer_parameters, c.bytes AS bytes,
             c.query_flops AS query_flops, c.document_flops AS document_flops,
             v.speedup AS speedup, v.speedup_low AS speedup_low, v.speedup_high AS speedup_high,
-            v.tokens_per_second AS tokens_per_second, v.device AS device,
+            v.tokens_per_second AS tokens_per_second, v.device AS device, v.threads AS threads,
+            v.batch_size AS batch_size, v.precision AS precision, v.rounds AS rounds,
             v.measured_at AS measured_at,
             CASE
                 WHEN count(c.document_flops) OVER (PARTITION BY b.study)

@@ -104,12 +104,20 @@ def measure_speeds(
 
 
 def find_speed(
-    engine: Engine, study: StudyRecord, subset: Subset, cost: CostRecord
+    costs: Mapping[Subset, CostRecord],
+    speeds: Mapping[Subset, SpeedRecord],
+    subset: Subset,
+    cost: CostRecord,
 ) -> SpeedRecord | None:
-    """Return the latest speed of a subset of the same depth and cost; None without one."""
-    known = read_costs(engine, study.id)
-    speeds = read_speeds(engine, study.id)
-    same = (speeds[s] for s in speeds if _kind(s, known.get(s)) == _kind(subset, cost))
+    """Return the latest speed of a subset with the depth and the cost of `subset`, if there is one.
+
+    Args:
+        costs: stored costs.
+        speeds: stored speeds, the latest first.
+        subset: the kept layers.
+        cost: its cost.
+    """
+    same = (speeds[s] for s in speeds if _kind(s, costs.get(s)) == _kind(subset, cost))
     return next(same, None)
 
 

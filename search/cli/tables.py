@@ -145,50 +145,40 @@ def print_best(rows: Sequence[Row]) -> None:
 
 def print_depths(study: str, rows: Sequence[Row]) -> None:
     """Print score and cost of each depth, the reference first, and how speeds were measured."""
-    columns = (
-        "depth",
-        "leader",
-        "mean",
-        "retained",
-        "95 %",
-        "answer",
-        "pick",
-        "parameters",
-        "MB",
-        "MFLOPs/query token",
-        "MFLOPs/document token",
-        "speed-up",
-        "Pareto",
-    )
+    cells = [_depth_cells(row) for row in rows]
+    columns = [name for name in cells[0] if any(row[name] for row in cells)]
     price = "layers" if any(row["document_flops"] is None for row in rows) else "FLOPs"
     title = (
-        f"{study}: score and cost by depth (Pareto: no depth has both a better mean and {price})"
+        f"{study}: score and cost of each depth "
+        f"(* Pareto-optimal: no other has at least its mean with at most its {price})"
     )
-    print_table(title, columns, map(_depth_cells, rows))
+    print_table(title, columns, [[row[name] for name in columns] for row in cells])
 
     measured = [row for row in rows if row["device"] is not None]
-    for row in {_measurement(row): row for row in measured}.values():
-        say(f"speed-up: {_measurement(row)}")
+    for line in dict.fromkeys(map(_measurement, measured)):
+        say(f"speed-up: {line}")
 
 
-def _depth_cells(row: Row) -> list[object]:
-    """Return the cells of one depth."""
+def _depth_cells(row: Row) -> dict[str, str | None]:
+    """Return the cells of one depth, by column; parameters and FLOPs are in millions."""
     low, high = row["retained_low"], row["retained_high"]
-    return [
-        row["depth"],
-        "whole base" if row["reference"] else row["leader"],
-        format_score(row["mean"]),
-        _share(row["retained"]),
-        "" if row["reference"] or low is None else f"{_share(low)} to {_share(high)}",
-        row["answer"],
-        None if row["reference"] else row["pick"],
-        row["parameters"] and f"{row['parameters']:,}",
-        row["bytes"] and f"{row['bytes'] / 1e6:.1f}",
-        row["query_flops"] and f"{row['query_flops'] / 1e6:.1f}",
-        row["document_flops"] and f"{row['document_flops'] / 1e6:.1f}",
-        row["speedup"] and f"{row['speedup']:.2f}",
-        "*" if row["pareto_optimal"] else "",
-    ]
+    is_reference = bool(row["reference"])
+    return {
+        "depth": f"{row['depth']}{'*' if row['pareto_optimal'] else ''}",
+        "leader": "whole base" if is_reference else row["leader"],
+        "mean": format_score(row["mean"]),
+        "retained": _share(row["retained"]),
+        "95 %": "" if is_reference or low is None else f"{_share(low)} to {_share(high)}",
+        "answer": row["answer"],
+        "pick": None if is_reference else row["pick"],
+        "parameters": _millions(row["parameters"]),
+        "embeddings": _millions(row["embedding_parameters"]),
+        "layers": _millions(row["layer_parameters"]),
+        "MB": _millions(row["bytes"]),
+        "MFLOPs/query token": _millions(row["query_flops"]),
+        "MFLOPs/document token": _millions(row["document_flops"]),
+        "speed-up": "" if row["speedup"] is None else f"{row['speedup']:.2f}",
+    }
 
 
 def _measurement(row: Row) -> str:
@@ -340,6 +330,11 @@ def format_score(value: float | None) -> str:
 def format_error(error: str | None, *, set_aside: bool) -> str | None:
     """Return the reason of a failed trial, with a mark on one that was set aside."""
     return f"set aside: {error}" if set_aside else error
+
+
+def _millions(value: int | None) -> str:
+    """Return a number in millions with one decimal; nothing for None."""
+    return "" if value is None else f"{value / 1e6:.1f}"
 
 
 def _share(value: float | None) -> str:

@@ -253,7 +253,7 @@ def _unmeasured(study: str) -> str:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how large each space is, which screens are unfinished, and that a reference is missing."""
+    """Say how large each space is, which screens are unfinished, and that there is no reference."""
     name = session.study.name
     for depth, plan in session.plans.items():
         line = f"{name}/L{depth}: subsets in the space: {plan.space.count}"

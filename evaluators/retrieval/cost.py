@@ -39,11 +39,15 @@ from evaluators.retrieval.data import Collection
 ROUNDS = 7
 """Ratios whose median counts: three of them may be disturbed by something else on the machine."""
 
-SECONDS = 0.25
-"""Least time of the whole base in a round: thousands of times the resolution of the clock."""
+SECONDS = 0.5
+"""Least time of the whole base in a round: a heuristic, long against the pauses of an idle machine
+and short enough for a few rounds of each depth.
+"""
 
-DOCUMENTS = 2048
-"""Most documents of a round, so that a fast GPU is kept busy for about `SECONDS`, too."""
+FEWEST, DOCUMENTS = 8, 2048
+"""Fewest and most documents of a round: a batch in which a processor is as fast as in a larger one,
+and enough to keep a fast GPU busy for about `SECONDS`.
+"""
 
 _CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 
@@ -185,14 +189,14 @@ class Stopwatch:
             tokens_per_second=tokens / statistics.median(taken[0]),
             reference_tokens_per_second=tokens / statistics.median(taken[1]),
             documents=len(texts),
-            batch_size=self.batch_size,
+            batch_size=min(self.batch_size, len(texts)),
             threads=torch.get_num_threads(),
             precision="bf16" if self.bf16 else "fp32",
         )
 
     def _enough(self, whole: SentenceTransformer) -> Sequence[str]:
-        """Return as many documents as the whole base takes `SECONDS` for: a batch or more."""
-        number = self.batch_size
+        """Return as many documents as the whole base takes `SECONDS` for."""
+        number = min(self.batch_size, FEWEST)
         while True:
             texts = self.documents[:number]
             self._seconds(whole, texts)

@@ -177,8 +177,15 @@ def _depth_cells(row: Row) -> dict[str, str | None]:
         "MB": _millions(row["bytes"]),
         "MFLOPs/query token": _millions(row["query_flops"]),
         "MFLOPs/document token": _millions(row["document_flops"]),
-        "speed-up": "" if row["speedup"] is None else f"{row['speedup']:.2f}",
+        "speed-up": _format_speedup(row),
     }
+
+
+def _format_speedup(row: Row) -> str:
+    """Return the median and the range of the measured ratios; nothing without any."""
+    if row["speedup"] is None:
+        return ""
+    return f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f})"
 
 
 def _measurement(row: Row) -> str:

@@ -74,7 +74,7 @@ def test_a_trial_of_the_whole_base_counts_as_one(engine: Engine, begin: Begin) -
     assert [row["seed"] for row in trial_rows(engine) if row["depth"] == 6] == [4]
 
 
-def test_it_comes_when_there_is_nothing_else(engine: Engine, begin: Begin) -> None:
+def test_it_comes_when_there_is_nothing_else(begin: Begin) -> None:
     run_trials(begin(reference=False), Watcher())
     last = Sums()
     run_trials(begin(last, reference=True), Watcher())

@@ -134,10 +134,12 @@ class WorkerProgress:
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))
             for depth, budget in budgets.items()
         }
+
         self._reference: TaskID | None = None
         if references is not None:
             ended, total = references
             self._reference = self._bars.add_task("reference", total=total, completed=ended)
+
         self._trial = self._bars.add_task("starting", total=None)
 
     def __enter__(self) -> Self:

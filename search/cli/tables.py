@@ -163,6 +163,7 @@ def _depth_cells(row: Row) -> dict[str, str | None]:
     """Return the cells of one depth, by column; parameters and FLOPs are in millions."""
     low, high = row["retained_low"], row["retained_high"]
     is_reference = bool(row["reference"])
+
     return {
         "depth": f"{row['depth']}{'*' if row['pareto_optimal'] else ''}",
         "leader": "whole base" if is_reference else row["leader"],

@@ -69,8 +69,7 @@ class StudyOptions(evaluators.StrictRecord):
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
     reference: bool | None = None
-    """Whether the whole base is tried, too, outside the budgets, to compare with; when left out,
-    true, unless a release before 0.4 began the study."""
+    """Whether the whole base is tried, too, beyond the trials; true when left out in a new study."""
 
 
 class SpaceOptions(evaluators.StrictRecord):

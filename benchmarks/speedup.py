@@ -4,8 +4,8 @@ r"""Whether the speed-ups of a study are those of a stopwatch on the exported mo
         --base ../models/all-MiniLM-L6-v2 --documents corpus.jsonl models/*
 
 The stopwatch knows nothing of this project: each folder is loaded by stock sentence-transformers in
-a process of its own, encodes all documents once to warm up, and is timed for the next ones. The
-processes take turns, the whole base first. Beside its ratios stand those of the view `depths`.
+a process of its own, which encodes all documents once to warm up and is then timed whenever it is
+its turn, while the others wait. Beside its ratios stand those of the view `depths`.
 """
 
 import argparse
@@ -28,20 +28,54 @@ STOPWATCH = """
 import json, sys, time
 from sentence_transformers import SentenceTransformer
 
-folder, documents, length, batch, rounds = json.load(sys.stdin)
+folder, documents, length, batch = json.loads(sys.stdin.readline())
 model = SentenceTransformer(folder, device="cpu", local_files_only=True)
 model.max_seq_length = length
 model[0].document_length = length
 
-def encode():
+for _ in sys.stdin:
     start = time.perf_counter()
     model.encode_document(documents, batch_size=batch, show_progress_bar=False)
-    return time.perf_counter() - start
-
-encode()
-print(json.dumps([encode() for _ in range(rounds)]))
+    print(time.perf_counter() - start, flush=True)
 """
-"""Loads a model and times it; its settings come as JSON from standard input."""
+"""Loads a model as the first line of its input says, and times it once for every other line."""
+
+
+class Stopwatch:
+    """A process that times one model, and waits for its turn.
+
+    Args:
+        folder: folder of the model.
+        documents: texts to encode.
+        length: longest text, in tokens.
+        batch_size: texts encoded at once.
+    """
+
+    def __init__(self, folder: Path, documents: list[str], length: int, batch_size: int) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", STOPWATCH], stdin=pipe, stdout=pipe, text=True
+        )
+        self._write(json.dumps([str(folder.resolve()), documents, length, batch_size]))
+        self.time()  # loads the model, and warms it up
+
+    def time(self) -> float:
+        """Return the seconds that the model takes to encode all documents."""
+        self._write("go")
+        if self._process.stdout is None:
+            raise TypeError
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _write(self, line: str) -> None:
+        """Hand the process a line."""
+        if self._process.stdin is None:
+            raise TypeError
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
 
 
 def main() -> None:
@@ -54,7 +88,7 @@ def main() -> None:
     parser.add_argument("--store", default="sqlite:///layer-search.db", help="URL of the store")
     parser.add_argument("--number", type=int, default=256, help="documents to encode")
     parser.add_argument("--batch-size", type=int, default=64, help="documents encoded at once")
-    parser.add_argument("--turns", type=int, default=5, help="turns that every model gets")
+    parser.add_argument("--turns", type=int, default=7, help="turns that every model gets")
     options = parser.parse_args()
 
     lines = options.documents.read_text(encoding="utf-8").splitlines()[: options.number]
@@ -63,10 +97,15 @@ def main() -> None:
 
     length = document_length(options.exports[0])
     folders = [options.base, *options.exports]
+    watches = {
+        folder: Stopwatch(folder, documents, length, options.batch_size) for folder in folders
+    }
     taken: dict[Path, list[float]] = {folder: [] for folder in folders}
     for _ in track(range(options.turns), description="timing", console=CONSOLE):
-        for folder in folders:
-            taken[folder].append(time_once(folder, documents, length, options.batch_size))
+        for folder, watch in watches.items():
+            taken[folder].append(watch.time())
+    for watch in watches.values():
+        watch.close()
 
     table = Table("model", "layers", "seconds", "stopwatch", "lowest", "highest", "study")
     for folder in folders:
@@ -87,16 +126,6 @@ def stored_speedups(store: str, study: str) -> dict[int, float | None]:
         return {row["depth"]: row["speedup"] for row in rank_depths(engine, study)}
     finally:
         engine.dispose()
-
-
-def time_once(folder: Path, documents: list[str], length: int, batch_size: int) -> float:
-    """Return the seconds that a fresh process takes to encode the documents, once warm."""
-    words = json.dumps([str(folder.resolve()), documents, length, batch_size, 1])
-    done = subprocess.run(
-        [sys.executable, "-c", STOPWATCH], input=words, capture_output=True, text=True, check=True
-    )
-    seconds: list[float] = json.loads(done.stdout)
-    return seconds[0]
 
 
 def count_layers(folder: Path) -> int:

@@ -69,7 +69,7 @@ class StudyOptions(evaluators.StrictRecord):
     first: tuple[str, ...] = ()
     """Subsets or families (front, back, spread) to try first; they may lie outside the space."""
     reference: bool | None = None
-    """Whether the whole base is tried, too, beyond the trials; true when left out in a new study."""
+    """Whether to try the whole base, too, beyond the trials; true when left out in a new study."""
 
 
 class SpaceOptions(evaluators.StrictRecord):

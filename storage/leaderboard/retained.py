@@ -29,60 +29,69 @@ Were seeds repeated at one of the two depths only, their variance stands for tha
 
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
 
-REFERENCE_JOINS = """
-    LEFT JOIN search_standings AS ref ON ref.study_id = x.study_id AND ref.depth = s.layers
-    LEFT JOIN search_depths AS rd ON rd.study_id = x.study_id AND rd.depth = s.layers"""
-"""Joins to the standing `ref` of the reference and to its depth `rd`, from standings `x`, studies
-`s` and depths `d`: all layers can be kept in one way only.
-"""
+# Once per depth, and not per subset: SQLite does not merge a join into the right side of another.
+REFERENCE_JOIN = f"""
+    LEFT JOIN (
+        SELECT
+            with_variance.*,
+            CASE WHEN mean * mean > quantile * quantile * w
+                THEN mean * mean - quantile * quantile * w END AS p
+        FROM (
+            SELECT
+                of_depth.*,
+                coalesce(
+                    query_variance + reference_seed_variance / seeds,
+                    query_variance, reference_seed_variance / seeds
+                ) AS w
+            FROM (
+                SELECT
+                    d.study_id AS study_id, d.depth AS depth, nullif(d.quantile, 0) AS quantile,
+                    ref.subset AS subset, ref.mean AS mean, ref.seeds AS seeds,
+                    coalesce(d.seed_variance, rd.seed_variance) AS seed_variance,
+                    coalesce(rd.seed_variance, d.seed_variance) AS reference_seed_variance,
+                    CASE
+                        WHEN ref.variance_seeds = ref.seeds THEN ref.variance
+                        ELSE {variance_of_mean("ref.study_id", "ref.subset")}
+                    END AS query_variance
+                FROM search_depths AS d
+                JOIN search_studies AS rs ON rs.id = d.study_id
+                JOIN search_depths AS rd ON rd.study_id = rs.id AND rd.depth = rs.layers
+                JOIN search_standings AS ref ON ref.study_id = rs.id AND ref.depth = rs.layers
+                WHERE ref.mean > 0
+            ) AS of_depth
+        ) AS with_variance
+    ) AS whole ON whole.study_id = x.study_id AND whole.depth = x.depth"""
+"""Join of standings `x` to the reference `whole`: the one subset that keeps all layers."""
 
 # a stored variance counts only if it was computed from the seeds of today
 REFERENCE_COLUMNS = f"""
-        ref.subset AS reference, ref.mean AS reference_mean, d.quantile AS quantile,
-        CASE WHEN d.seed_variance IS NULL THEN rd.seed_variance ELSE d.seed_variance END
-            / x.seeds AS own_seed_variance,
-        CASE WHEN rd.seed_variance IS NULL THEN d.seed_variance ELSE rd.seed_variance END
-            / ref.seeds AS reference_seed_variance,
+        whole.subset AS reference, whole.mean AS reference_mean, whole.p AS p,
+        whole.quantile * whole.quantile AS z2, whole.seed_variance / x.seeds AS own_seed_variance,
+        whole.query_variance AS reference_query_variance,
         CASE
-            WHEN ref.variance_seeds = ref.seeds THEN ref.variance
-            WHEN ref.subset IS NOT NULL THEN {variance_of_mean("x.study_id", "ref.subset")}
-        END AS reference_query_variance,
-        CASE
-            WHEN x.reference_variance_seeds = x.seeds AND x.reference_seeds = ref.seeds
+            WHEN x.reference_variance_seeds = x.seeds AND x.reference_seeds = whole.seeds
                 THEN x.reference_variance
-            WHEN ref.subset <> x.subset
-                THEN {variance_of_difference("x.study_id", "x.subset", "ref.subset")}
+            WHEN whole.subset <> x.subset
+                THEN {variance_of_difference("x.study_id", "x.subset", "whole.subset")}
         END AS query_reference_variance"""
-"""Columns of one standing that the ratio needs, with the joins of `REFERENCE_JOINS`."""
+"""Columns of one standing that the ratio needs, with `REFERENCE_JOIN`; z2 is z^2."""
 
 MOMENT_COLUMNS = """
         coalesce(query_variance + own_seed_variance, query_variance, own_seed_variance) AS v,
         coalesce(
-            reference_query_variance + reference_seed_variance,
-            reference_query_variance, reference_seed_variance
-        ) AS w,
-        CASE
-            WHEN query_variance IS NULL AND reference_query_variance IS NULL THEN 0.0
-            ELSE (query_variance + reference_query_variance - query_reference_variance) / 2
-        END AS c"""
-"""The variances v and w, and the covariance c."""
+            (query_variance + reference_query_variance - query_reference_variance) / 2,
+            CASE WHEN query_variance IS NULL AND reference_query_variance IS NULL THEN 0.0 END
+        ) AS c"""
+"""The variance v and the covariance c."""
 
 QUADRATIC_COLUMNS = """
-        reference_mean * reference_mean - quantile * quantile * w AS p,
-        mean * reference_mean - quantile * quantile * c AS q,
-        mean * mean - quantile * quantile * v AS s"""
-"""The coefficients p, q and s of the quadratic inequality."""
+        mean * reference_mean - z2 * c AS q, mean * mean - z2 * v AS s"""
+"""The coefficients q and s of the quadratic inequality."""
 
-_ROOT = "sqrt(CASE WHEN q * q > p * s THEN q * q - p * s ELSE 0.0 END)"  # never below 0 by rounding
+_ROOT = "sqrt(abs(q * q - p * s))"  # not below 0 but by rounding
 
 RETAINED_COLUMNS = f"""
-    CASE WHEN reference_mean > 0 THEN mean / reference_mean END AS retained,
-    CASE
-        WHEN reference_mean > 0 AND subset = reference THEN 1.0
-        WHEN quantile > 0 AND reference_mean > 0 AND p > 0 THEN (q - {_ROOT}) / p
-    END AS retained_low,
-    CASE
-        WHEN reference_mean > 0 AND subset = reference THEN 1.0
-        WHEN quantile > 0 AND reference_mean > 0 AND p > 0 THEN (q + {_ROOT}) / p
-    END AS retained_high"""
+    mean / reference_mean AS retained,
+    CASE WHEN subset = reference THEN 1.0 ELSE (q - {_ROOT}) / p END AS retained_low,
+    CASE WHEN subset = reference THEN 1.0 ELSE (q + {_ROOT}) / p END AS retained_high"""
 """The ratio and its interval; NULL where they are unknown."""

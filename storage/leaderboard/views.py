@@ -4,7 +4,7 @@ from storage.leaderboard.retained import (
     MOMENT_COLUMNS,
     QUADRATIC_COLUMNS,
     REFERENCE_COLUMNS,
-    REFERENCE_JOINS,
+    REFERENCE_JOIN,
     RETAINED_COLUMNS,
 )
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
@@ -32,7 +32,7 @@ _SCORED = f"""
     JOIN search_studies AS s ON s.id = x.study_id
     JOIN search_depths AS d ON d.study_id = x.study_id AND d.depth = x.depth
     JOIN search_standings AS best ON best.study_id = d.study_id AND best.subset = d.leader
-{REFERENCE_JOINS}"""
+{REFERENCE_JOIN}"""
 
 _WITH_TIES = f"""
 SELECT

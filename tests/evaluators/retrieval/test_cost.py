@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,12 +23,15 @@ SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48, "
 
 def make(kind: str) -> PreTrainedModel:
     """Return a small encoder of three layers, whose attention is made of counted products."""
-    eager = {"attn_implementation": "eager"}
+    keys: dict[str, Any] = {**SIZES, "num_hidden_layers": 3, "attn_implementation": "eager"}
+    model: PreTrainedModel
     if kind == "bert":
-        return BertModel(BertConfig(**SIZES, num_hidden_layers=3, **eager)).eval()
-    ids = {"pad_token_id": 0, "cls_token_id": 1, "sep_token_id": 2}
-    config = ModernBertConfig(**SIZES, num_hidden_layers=3, local_attention=8, **ids, **eager)
-    return ModernBertModel(config).eval()
+        model = BertModel(BertConfig(**keys))
+    else:
+        keys |= {"local_attention": 8, "pad_token_id": 0, "cls_token_id": 1, "sep_token_id": 2}
+        model = ModernBertModel(ModernBertConfig(**keys))
+    model.train(mode=False)
+    return model
 
 
 @pytest.mark.parametrize("length", [5, 24])
@@ -35,12 +39,11 @@ def make(kind: str) -> PreTrainedModel:
 def test_operations_are_those_that_torch_counts(kind: str, length: int) -> None:
     model = make(kind)
     layers = model.get_submodule(find_stack(model))
+    inside = list(layers.children())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=torch.ones(1, length, dtype=torch.long))
 
-    names = {
-        f"{type(model).__name__}.{name}" for name, m in model.named_modules() if m in [*layers]
-    }
+    names = {f"{type(model).__name__}.{name}" for name, m in model.named_modules() if m in inside}
     counted = [sum(found.values()) for n, found in counter.get_flop_counts().items() if n in names]
     assert len(counted) == 3
     assert sum(counted) == length * cost.flops_per_token(layers, model.config, length)
@@ -102,7 +105,7 @@ class Clocked(cost.Stopwatch):
     __slots__ = ()
 
     def _seconds(self, model: SentenceTransformer, texts: Sequence[str]) -> float:
-        return len(texts) * (6.0 if model.whole else 2.0)  # type: ignore[operator,arg-type]
+        return len(texts) * (6.0 if model.whole else 2.0)
 
 
 def models(base: LoadedBase) -> tuple[SentenceTransformer, SentenceTransformer]:

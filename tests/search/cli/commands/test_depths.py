@@ -100,6 +100,6 @@ layers = 3
     assert [(row["depth"], row["retained"]) for row in rows] == [(2, None)]
 
 
-def test_depths_before_the_first_score(tmp_path: Path, launched: Path) -> None:
+def test_a_study_that_is_not_there(launched: Path) -> None:
     done = run_command("depths", "other", "--store", STORE, cwd=launched)
     assert (done.returncode, "it holds card" in read_error(done)) == (2, True)

@@ -5,9 +5,14 @@ import io
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from search.cli.commands import run
+from storage.queue import Result
+from storage.states import Origin
 from tests.support.commands import read_error, read_json, run_command
 from tests.support.replays import FIRST, write_replay
+from tests.support.stores import begin, finish_trial, new_trial
 from tests.support.study_files import write_file
 
 STORE = "sqlite:///store.db"
@@ -103,3 +108,11 @@ layers = 3
 def test_a_study_that_is_not_there(launched: Path) -> None:
     done = run_command("depths", "other", "--store", STORE, cwd=launched)
     assert (done.returncode, "it holds card" in read_error(done)) == (2, True)
+
+
+def test_a_failed_reference_is_said(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    study = begin(engine, {2: 9, 4: 0}, layers=4)
+    failed = Result(None, error="it does not fit")
+    finish_trial(engine, study, new_trial((0, 1, 2, 3), origin=Origin.REFERENCE), failed)
+    run._summarise("s", [2], engine)
+    assert "s: the reference has no score: it does not fit\n" in capsys.readouterr().err

@@ -57,16 +57,11 @@ def write_replay(
     shutil.copy(CARD, folder / "card.csv")
     budgets = ", ".join(f"{depth} = {budget}" for depth, budget in trials.items())
 
+    chosen = f'name = "{name}", depths = {list(trials)}, reference = {str(reference).lower()}'
+
     lines = f"""
-[study]
-name = "{name}"
-depths = {list(trials)}
-trials = {{ {budgets} }}
-first = {first}
-reference = {str(reference).lower()}
-[space]
-cadence = "free"
-keep_first = false
+study = {{ {chosen}, trials = {{ {budgets} }}, first = {first} }}
+space = {{ cadence = "free", keep_first = false }}
 [evaluator]
 name = "table"
 path = "card.csv"

@@ -190,6 +190,19 @@ class Exporter(Protocol):
 
 
 @runtime_checkable
+class Partial(Protocol):
+    """An evaluator that has scores of some subsets only."""
+
+    def has(self, subset: tuple[int, ...]) -> bool:
+        """Whether a trial of `subset` can have a score.
+
+        Args:
+            subset: source layers, ascending.
+        """
+        ...
+
+
+@runtime_checkable
 class Resumable(Protocol):
     """An evaluator that keeps in `Context.scratch` the work it can resume after a crash."""
 
@@ -256,5 +269,81 @@ class Screener(Protocol):
         Raises:
             InputError: the weights are to be trained, and there is no training data.
             TrialFailure: the weights became NaN.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Size and arithmetic of the model that keeps one subset.
+
+    Attributes:
+        parameters: all parameters.
+        embedding_parameters: those of the embedding tables.
+        layer_parameters: those of the layers; what is left are norms, poolers and heads.
+        bytes: size of the weights that an export writes.
+        query_flops: floating-point operations per token of a query of the longest length, of the
+            matrix products of the layers; a multiplication and an addition are two.
+        document_flops: the same per token of a document of the longest length.
+    """
+
+    parameters: int
+    embedding_parameters: int
+    layer_parameters: int
+    bytes: int
+    query_flops: int
+    document_flops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Encode throughput of one subset on one device, relative to the whole base.
+
+    Attributes:
+        device: name of the device.
+        ratios: time of the whole base over that of the subset, round by round.
+        tokens_per_second: median throughput of the subset, over the rounds.
+        reference_tokens_per_second: median throughput of the whole base.
+        documents: texts that were encoded in each round.
+        batch_size: texts encoded at once.
+        threads: threads of the processor that torch used.
+        precision: `fp32` or `bf16`.
+    """
+
+    device: str
+    ratios: tuple[float, ...]
+    tokens_per_second: float
+    reference_tokens_per_second: float
+    documents: int
+    batch_size: int
+    threads: int
+    precision: str
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """An evaluator whose subsets have a size and a speed."""
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device that speeds are measured on: the model of the GPU or processor."""
+        ...
+
+    def count_cost(self, subset: tuple[int, ...]) -> Cost:
+        """Count parameters, bytes and operations of the model that keeps `subset`.
+
+        Args:
+            subset: source layers to keep, ascending.
+        """
+        ...
+
+    def measure_speed(self, subset: tuple[int, ...], progress: Progress = silent) -> Speed:
+        """Measure how fast `subset` encodes documents of the test data, against the whole base.
+
+        Nothing else should run on the machine meanwhile.
+
+        Args:
+            subset: source layers to keep, ascending.
+            progress: called after every round, with the stage `measure`.
         """
         ...

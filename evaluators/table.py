@@ -137,6 +137,14 @@ class TableEvaluator:
         progress("evaluate", 1, 1)
         return Evaluation(mean, tasks, seconds={"evaluate": time.perf_counter() - start})
 
+    def has(self, subset: Subset) -> bool:
+        """Whether the table has a row for `subset`.
+
+        Args:
+            subset: source layers, ascending.
+        """
+        return subset in self.rows
+
     def _noisy(self, row: Row, trial: str) -> tuple[float, dict[str, float]]:
         """Return mean and task scores of `row`, all moved by one error drawn for this trial."""
         rng = random.Random(trial)

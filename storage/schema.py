@@ -5,29 +5,26 @@ Ours hold the truth; Optuna's mirror it for its dashboard and its users.
 """
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     DateTime,
-    Dialect,
-    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     MetaData,
-    String,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from storage.columns import SubsetKey, only_where, text_of
 from storage.database.clock import utc_now
 from storage.states import AttemptOutcome, Origin, TrialState
-from storage.subset_key import Subset, format_subset, parse_subset
+from storage.subset_key import Subset
 
 _CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -38,42 +35,6 @@ _CONSTRAINT_NAMES = {
 }
 
 
-class SubsetKey(TypeDecorator[Subset]):
-    """A subset, which SQL holds as its canonical key and Python as a tuple."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: Subset | None, dialect: Dialect) -> str | None:
-        """Return the key of a subset."""
-        del dialect
-        return None if value is None else format_subset(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Subset | None:
-        """Return the subset of a key.
-
-        Raises:
-            InputError: the database holds no such key.
-        """
-        del dialect
-        return None if value is None else parse_subset(value)
-
-
-def _as_text(choices: type[StrEnum]) -> Enum:
-    """Return the type of a column that holds the value of one of `choices` as text."""
-    return Enum(
-        choices,
-        native_enum=False,
-        length=None,
-        values_callable=lambda members: [member.value for member in members],
-    )
-
-
-def _where(sqlite: str, postgresql: str) -> dict[str, Any]:
-    """Return the options of an index on some rows only."""
-    return {"sqlite_where": text(sqlite), "postgresql_where": text(postgresql)}
-
-
 class Table(DeclarativeBase):
     """Base of all tables."""
 
@@ -81,9 +42,9 @@ class Table(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy asks for a plain dictionary here
         dict[str, Any]: JSON,
         datetime: DateTime,
-        TrialState: _as_text(TrialState),
-        Origin: _as_text(Origin),
-        AttemptOutcome: _as_text(AttemptOutcome),
+        TrialState: text_of(TrialState),
+        Origin: text_of(Origin),
+        AttemptOutcome: text_of(AttemptOutcome),
         Subset: SubsetKey,
     }
 
@@ -114,6 +75,8 @@ class Study(Table):
     """Versions of the libraries that decide a score when it began; NULL before release 0.2."""
     settings: Mapped[dict[str, Any] | None]
     """Pooling, prompts and the like of the base when it began; NULL before release 0.5."""
+    reference: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether workers try the whole base, too, outside the budgets."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 
@@ -141,6 +104,8 @@ class Depth(Table):
     """Variance of a mean between seeds, pooled over the subsets that have several."""
     critical: Mapped[float] = mapped_column(server_default="0")
     """Standard errors below the leader from which on a subset is told apart from it."""
+    quantile: Mapped[float] = mapped_column(server_default="0")
+    """Standard errors on either side of a 95 % interval; 0 where there is nothing to judge by."""
 
 
 class Trial(Table):
@@ -150,7 +115,7 @@ class Trial(Table):
     __table_args__ = (
         UniqueConstraint("study_id", "subset", "seed"),
         Index(None, "study_id", "depth", "state"),
-        Index(None, "study_id", **_where("mirrored = 0", "NOT mirrored")),  # few rows
+        Index(None, "study_id", **only_where("mirrored = 0", "NOT mirrored")),  # few rows
         ForeignKeyConstraint(
             ["study_id", "depth"],
             ["search_depths.study_id", "search_depths.depth"],
@@ -232,7 +197,7 @@ class Standing(Table):
     __tablename__ = "search_standings"
     __table_args__ = (
         Index(None, "study_id", "depth", "mean"),
-        Index(None, "study_id", "depth", **_where("seeds > 1", "seeds > 1")),  # few rows
+        Index(None, "study_id", "depth", **only_where("seeds > 1", "seeds > 1")),  # few rows
         ForeignKeyConstraint(
             ["study_id", "depth"],
             ["search_depths.study_id", "search_depths.depth"],
@@ -271,6 +236,12 @@ class Standing(Table):
     compared_to: Mapped[Subset | None]
     compared_seeds: Mapped[int | None]
     """Seeds of `compared_to` that it was computed from."""
+    reference_variance: Mapped[float | None]
+    """Variance of the paired difference to the reference that stems from the choice of queries."""
+    reference_variance_seeds: Mapped[int | None]
+    """Seeds of this subset that it was computed from."""
+    reference_seeds: Mapped[int | None]
+    """Seeds of the reference that it was computed from."""
 
 
 class Task(Table):
@@ -369,4 +340,49 @@ class ScreenFit(Table):
     """Share of the best by trial that are among as many best by screen: ten, or half of them."""
     recall_low: Mapped[float]
     recall_high: Mapped[float]
+    measured_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
+
+
+class Cost(Table):
+    """Size and arithmetic of the model that keeps one subset."""
+
+    __tablename__ = "search_costs"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    subset: Mapped[Subset] = mapped_column(primary_key=True)
+    depth: Mapped[int]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    embedding_parameters: Mapped[int] = mapped_column(BigInteger)
+    layer_parameters: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    """Of the weights that an export writes."""
+    query_flops: Mapped[int] = mapped_column(BigInteger)
+    """Floating-point operations per token of a query of the configured length."""
+    document_flops: Mapped[int] = mapped_column(BigInteger)
+
+
+class Speed(Table):
+    """Measured encode throughput of one subset on one device, relative to the whole base."""
+
+    __tablename__ = "search_speeds"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("search_studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    subset: Mapped[Subset] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(primary_key=True)
+    depth: Mapped[int]
+    speedup: Mapped[float]
+    """Median over the rounds of the whole base's time over that of the subset."""
+    speedup_low: Mapped[float]
+    speedup_high: Mapped[float]
+    tokens_per_second: Mapped[float]
+    reference_tokens_per_second: Mapped[float]
+    rounds: Mapped[int]
+    documents: Mapped[int]
+    batch_size: Mapped[int]
+    threads: Mapped[int]
+    precision: Mapped[str]
     measured_at: Mapped[datetime] = mapped_column(insert_default=utc_now())

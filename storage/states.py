@@ -26,6 +26,8 @@ class Origin(StrEnum):
     """The command `replicate` asked for another seed; no budget counts it."""
     MANUAL = "manual"
     """A person chose it; no budget counts it."""
+    REFERENCE = "reference"
+    """It keeps all layers, for the others to be compared with; no budget counts it."""
 
     @property
     def is_budgeted(self) -> bool:
@@ -33,7 +35,7 @@ class Origin(StrEnum):
         return self not in UNBUDGETED
 
 
-UNBUDGETED = (Origin.REPLICATE, Origin.MANUAL)
+UNBUDGETED = (Origin.REPLICATE, Origin.MANUAL, Origin.REFERENCE)
 """Origins of trials that no budget counts."""
 
 

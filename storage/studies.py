@@ -38,6 +38,7 @@ class StudyDefinition:
         settings: pooling, prompts and all else of the base that decides a score besides its
             weights, by name; None in a study that began before they were recorded.
         tasks: test set and share of each task; empty when all tasks of one set count alike.
+        reference: whether workers try the whole base, too, outside the budgets.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StudyDefinition:
     versions: Mapping[str, str]
     settings: Mapping[str, Any] | None = None
     tasks: Mapping[str, TaskShare] = field(default_factory=dict)
+    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,11 @@ class StudyRecord(StudyDefinition):
     id: int
     uid: str
     budgets: Mapping[int, int]
+
+    @property
+    def searched_depths(self) -> list[int]:
+        """Depths with subsets to choose from: not that of the reference, which has only one."""
+        return [depth for depth, budget in self.budgets.items() if budget or depth < self.layers]
 
 
 def optuna_name(study: str, depth: int) -> str:
@@ -122,9 +129,22 @@ def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int])
             connection.execute(update(Depth).where(*here).values(budget=budget))
 
 
-def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
-    """Make room for trials of `depth` that no budget counts; changes nothing where it exists."""
+def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> StudyRecord:
+    """Set whether workers try the whole base, too, and return the study as it is then."""
     with write(engine) as connection:
+        here = Study.id == record.id
+        connection.execute(update(Study).where(here).values(reference=wanted))
+        return _find(connection, record.name)
+
+
+def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
+    """Make room for trials of `depth` that no budget counts; changes nothing where it exists.
+
+    Raises:
+        InputError: the study was deleted.
+    """
+    with write(engine) as connection:
+        _find(connection, record.name)
         insert_missing(connection, Depth, _depth_row(record, depth, 0))
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, Row, String, func, or_, select, type_coerce
 
 from storage.database import patient, read
 from storage.schema import Study, Trial
-from storage.states import UNSCORED_ROLES, TrialState
+from storage.states import UNSCORED_ROLES, Origin, TrialState
 from storage.subset_key import Subset
 
 
@@ -49,6 +49,8 @@ def read_history(
 def read_other_depths(engine: Engine, study_id: int, depth: int) -> list[PastTrial]:
     """Return the complete trials of all other depths, in all studies of the same recipe and data.
 
+    References are left out: the whole base is no choice of layers to learn from.
+
     Args:
         engine: the store.
         study_id: the study whose base, data and recipe they share.
@@ -64,6 +66,7 @@ def read_other_depths(engine: Engine, study_id: int, depth: int) -> list[PastTri
         scored = (
             Trial.study_id.in_(same),
             Trial.depth != depth,
+            Trial.origin != Origin.REFERENCE,
             Trial.state == TrialState.COMPLETE,
         )
         query = select(*_PAST_TRIAL).where(*scored).order_by(Trial.id)

@@ -17,16 +17,18 @@ from evaluators._errors import InputError, TrialFailure, first_line
 from evaluators._options import BaseOptions, ScreenOptions
 from evaluators._types import (
     Context,
+    Cost,
     Description,
     Evaluation,
     Progress,
     ScreenScore,
+    Speed,
     SubsetTree,
     TaskEvaluation,
     TaskShare,
     silent,
 )
-from evaluators.retrieval import device, export, finetune, scoring
+from evaluators.retrieval import cost, device, export, finetune, scoring
 from evaluators.retrieval.base import LoadedBase
 from evaluators.retrieval.checkpoint import Checkpoints, Training
 from evaluators.retrieval.data import Collection, LoadedData
@@ -270,6 +272,36 @@ class RetrievalEvaluator:
         """
         model, _ = self.base.cut(subset)
         return export.write(model, folder, card, self.base.encoder.cut_rhythm(subset))
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device that speeds are measured on: the model of the GPU or processor."""
+        return cost.device_name(self.base.device)
+
+    def count_cost(self, subset: tuple[int, ...]) -> Cost:
+        """Count parameters, bytes and operations of a cut; see `evaluators.Measurable`.
+
+        Args:
+            subset: source layers to keep, ascending.
+        """
+        model, _ = self.base.cut(subset)
+        settings = self.base.settings
+        lengths = (settings.query_length, settings.document_length)
+        return cost.count(model, self.base.encoder.stack, *lengths)
+
+    def measure_speed(self, subset: tuple[int, ...], progress: Progress = silent) -> Speed:
+        """Measure the encode throughput of a cut; see `evaluators.Measurable`.
+
+        Args:
+            subset: source layers to keep, ascending.
+            progress: called after every round, with the stage `measure`.
+        """
+        stopwatch = cost.Stopwatch(
+            documents=cost.draw_documents(self.collections),
+            batch_size=max(test.batch_size for test in self.options.test),
+            bf16=self.base.bf16,
+        )
+        return stopwatch.compare(self.base.cut(subset)[0], self.base.whole(), progress)
 
 
 def _describe(base: LoadedBase, read: LoadedData) -> Description:

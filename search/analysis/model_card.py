@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.space import Rhythm, Subset, cadences, format_subset
 from search.study.base_settings import settings_in_words
 from search.study.file import StudyFile
+from storage.costs import CostRecord, SpeedRecord
 from storage.leaderboard import Row
 from storage.studies import StudyRecord
 
@@ -24,14 +26,43 @@ _PROVENANCE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class CutCost:
+    """Cost of the exported cut beside that of the whole base.
+
+    Attributes:
+        cut: size and arithmetic of the cut.
+        whole: size and arithmetic of the whole base.
+        speed: measured speed of the cut; None where it was not measured.
+    """
+
+    cut: CostRecord
+    whole: CostRecord
+    speed: SpeedRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class DepthScores:
+    """Scores of the depth of the exported cut.
+
+    Attributes:
+        ranking: rows of its leaderboard.
+        tasks: rows of its leaderboard by task.
+        sets: rows of its leaderboard by test set.
+    """
+
+    ranking: Sequence[Row]
+    tasks: Sequence[Row]
+    sets: Sequence[Row] = ()
+
+
 def write_card(
     name: str,
     study: StudyRecord,
     file: StudyFile,
     kept: Subset,
-    ranking: Sequence[Row],
-    tasks: Sequence[Row],
-    sets: Sequence[Row] = (),
+    scores: DepthScores,
+    cost: CutCost | None = None,
 ) -> str:
     """Return the text of the card of `kept`.
 
@@ -40,11 +71,11 @@ def write_card(
         study: the study.
         file: its study file.
         kept: the exported subset.
-        ranking: leaderboard rows of its depth.
-        tasks: rows of the leaderboard by task of its depth.
-        sets: rows of the leaderboard by test set of its depth.
+        scores: scores of its depth.
+        cost: its cost; None where the evaluator knows none.
     """
     hub_id = _hub_id(study, file)
+    ranking = scores.ranking
 
     parts = [
         _front_matter(hub_id),
@@ -52,11 +83,12 @@ def write_card(
         _summary(study, hub_id, kept, ranking),
         _CODE.format(name=name),
         *_settings(study, file),
+        *_cost_section(study, kept, ranking, cost),
         "## How these layers were found",
         _search(study, file, kept, len(ranking)),
         f"## Scores at depth {len(kept)} (NDCG@10)",
-        _score_table(format_subset(kept), ranking, tasks),
-        *_weights(sets),
+        _score_table(format_subset(kept), ranking, scores.tasks),
+        *_weights(scores.sets),
         _PROVENANCE.format(recipe=study.recipe_hash[:16]),
     ]
 
@@ -107,6 +139,48 @@ def _settings(study: StudyRecord, file: StudyFile) -> list[str]:
         "apply them."
     )
     return [text]
+
+
+def _cost_section(
+    study: StudyRecord, kept: Subset, ranking: Sequence[Row], cost: CutCost | None
+) -> list[str]:
+    """Return paragraphs that put size, score and speed of the cut beside those of the base."""
+    if cost is None:
+        return []
+    row = next((row for row in ranking if row["subset"] == format_subset(kept)), None)
+    header = ["layers", "parameters", "weights", "operations per document token"]
+    lines = [
+        [f"{layers}", f"{one.parameters / 1e6:.1f} M", f"{one.bytes / 1e6:.1f} MB",
+         f"{one.document_flops / 1e6:.1f} M"]
+        for layers, one in ((len(kept), cost.cut), (study.layers, cost.whole))
+    ]  # fmt: skip
+
+    notes = []
+    if row is not None and row["retained"] is not None:
+        header.append("NDCG@10 retained")
+        lines[0].append(_format_retained(row))
+        lines[1].append("1.000")
+        notes.append("Retained is the share of the whole base's mean after the same fine-tune.")
+    if cost.speed is not None:
+        header.append("speed-up")
+        lines[0].append(f"{cost.speed.speedup:.2f}")
+        lines[1].append("1.00")
+        notes.append(
+            f"The speed-up is that of encoding documents of the test data on {cost.speed.device} "
+            f"({cost.speed.threads} threads, batches of {cost.speed.batch_size}, "
+            f"{cost.speed.precision}), measured against the whole base in turn."
+        )
+
+    table = [_table_line(header), "|" + " --- |" * len(header), *map(_table_line, lines)]
+    return ["## What the cut costs", "\n".join(table), *([" ".join(notes)] if notes else [])]
+
+
+def _format_retained(row: Row) -> str:
+    """Return the share that a subset retains, with its interval where that is known."""
+    if row["retained_low"] is None:
+        return f"{row['retained']:.3f}"
+    low, high = row["retained_low"], row["retained_high"]
+    return f"{row['retained']:.3f} (95 %: {low:.3f} to {high:.3f})"
 
 
 def _search(study: StudyRecord, file: StudyFile, kept: Subset, tried: int) -> str:

@@ -27,12 +27,14 @@ from search.cli.tables import format_error
 from search.study.file import StudyFile
 from search.study.plan import build_evaluator
 from storage.queue import Claim, Result
+from storage.states import Origin
 
 _STAGES = {
     "cut": "cutting",
     "train": "training",
     "evaluate": "evaluating",
     "screen": "screening",
+    "measure": "measuring speed",
 }
 
 
@@ -113,11 +115,17 @@ class WorkerProgress:
     Args:
         done: trials that are over, by depth.
         budgets: trials in all, by depth.
+        references: trials of the reference that are over, and in all; None without any.
         failures: whether to print a line for a failed trial.
     """
 
     def __init__(
-        self, done: Mapping[int, int], budgets: Mapping[int, int], *, failures: bool = True
+        self,
+        done: Mapping[int, int],
+        budgets: Mapping[int, int],
+        *,
+        references: tuple[int, int] | None = None,
+        failures: bool = True,
     ) -> None:
         self._failures = failures
         self._subset = ""
@@ -126,6 +134,12 @@ class WorkerProgress:
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))
             for depth, budget in budgets.items()
         }
+
+        self._reference: TaskID | None = None
+        if references is not None:
+            ended, total = references
+            self._reference = self._bars.add_task("reference", total=total, completed=ended)
+
         self._trial = self._bars.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
@@ -164,12 +178,16 @@ class WorkerProgress:
         else:
             seconds = sum(result.seconds.values())
             line = f"{claim.key}  [bold]{result.mean:.4f}[/bold]  {seconds:.1f} s"
+        if claim.origin is Origin.REFERENCE:
+            line += "  [dim](reference)[/dim]"
         for note in result.notes:
             line += f"  [dim]({escape(note)})[/dim]"
         self._bars.console.print(line, highlight=False, soft_wrap=True)
 
         if claim.depth in self._depths and claim.origin.is_budgeted:
             self._bars.advance(self._depths[claim.depth])
+        if claim.origin is Origin.REFERENCE and self._reference is not None:
+            self._bars.advance(self._reference)
 
     def waiting(self, running: int) -> None:
         """Say that trials of other workers are waited for."""

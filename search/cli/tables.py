@@ -174,6 +174,61 @@ def print_best(rows: Sequence[Row]) -> None:
     print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
 
 
+def print_depths(study: str, rows: Sequence[Row]) -> None:
+    """Print score and cost of each depth, the reference first, and how speeds were measured."""
+    cells = [_depth_cells(row) for row in rows]
+    columns = [name for name in cells[0] if any(row[name] for row in cells)]
+    price = "layers" if any(row["document_flops"] is None for row in rows) else "FLOPs"
+    title = (
+        f"{study}: score and cost of each depth "
+        f"(* Pareto-optimal: no other has at least its mean with at most its {price})"
+    )
+    print_table(title, columns, [[row[name] for name in columns] for row in cells])
+
+    measured = [row for row in rows if row["device"] is not None]
+    for line in dict.fromkeys(map(_measurement, measured)):
+        say(f"speed-up: {line}")
+
+
+def _depth_cells(row: Row) -> dict[str, str | None]:
+    """Return the cells of one depth, by column; parameters and FLOPs are in millions."""
+    low, high = row["retained_low"], row["retained_high"]
+    is_reference = bool(row["reference"])
+
+    return {
+        "depth": f"{row['depth']}{'*' if row['pareto_optimal'] else ''}",
+        "leader": "whole base" if is_reference else row["leader"],
+        "mean": format_score(row["mean"]),
+        "retained": _share(row["retained"]),
+        "95 %": "" if is_reference or low is None else f"{_share(low)} to {_share(high)}",
+        "answer": row["answer"],
+        "pick": None if is_reference else row["pick"],
+        "parameters": _millions(row["parameters"]),
+        "embeddings": _millions(row["embedding_parameters"]),
+        "layers": _millions(row["layer_parameters"]),
+        "MB": _millions(row["bytes"]),
+        "MFLOPs/query token": _millions(row["query_flops"]),
+        "MFLOPs/document token": _millions(row["document_flops"]),
+        "speed-up": _format_speedup(row),
+    }
+
+
+def _format_speedup(row: Row) -> str:
+    """Return the median and the range of the measured ratios; nothing without any."""
+    if row["speedup"] is None:
+        return ""
+    return f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f})"
+
+
+def _measurement(row: Row) -> str:
+    """Return in words how the speed of a depth was measured."""
+    threads = "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
+    return (
+        f"documents encoded by cut and whole base in turn, median of {row['rounds']} rounds "
+        f"on {row['device']} with {threads}, batches of {row['batch_size']}, {row['precision']}"
+    )
+
+
 def print_trials(study: str, rows: Sequence[Row]) -> None:
     """Print the trials of a study."""
     columns = ("trial", "depth", "subset", "seed", "origin", "state", "mean", "seconds", "remarks")
@@ -314,6 +369,16 @@ def format_score(value: float | None) -> str:
 def format_error(error: str | None, *, set_aside: bool) -> str | None:
     """Return the reason of a failed trial, with a mark on one that was set aside."""
     return f"set aside: {error}" if set_aside else error
+
+
+def _millions(value: int | None) -> str:
+    """Return a number in millions with one decimal; nothing for None."""
+    return "" if value is None else f"{value / 1e6:.1f}"
+
+
+def _share(value: float | None) -> str:
+    """Return a share of one with three decimals; nothing for None."""
+    return "" if value is None else f"{value:.3f}"
 
 
 def _tenths(value: float | None) -> str:

@@ -78,6 +78,8 @@ class StudyOptions(evaluators.StrictRecord):
     """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
     first: tuple[str, ...] = ()
     """Subsets, or families such as front and back, to try first; they may lie outside the space."""
+    reference: bool | None = None
+    """Whether to try the whole base, too, beyond the trials; true when left out in a new study."""
 
 
 class SpaceOptions(evaluators.StrictRecord):

@@ -47,15 +47,18 @@ class Reporter(Protocol):
 def run_trials(session: Session, report: Reporter) -> None:
     """Run trials until every depth of the session has its budget, or its space is exhausted.
 
-    While other workers hold the last trials this one waits, to take over the abandoned ones.
+    While other workers hold the last trials this one waits, to take over the abandoned ones. The
+    reference, the largest model, comes after the first trial, so that no score has to wait for it.
 
     Raises:
         KeyboardInterrupt: the claimed trial was given back.
     """
     with signals.held():
         try:
-            while (claim := _next_claim(session, report)) is not None:
+            claim = _next_claim(session, report, begins=True)
+            while claim is not None:
                 run_trial(session, claim, report)
+                claim = _next_claim(session, report)
         except BaseException:
             with _best_effort("give back what is held"):
                 session.queue.give_back_all()
@@ -113,20 +116,31 @@ def claim_single(session: Session, subset: Subset, seed: int) -> Claim | None:
     return claim
 
 
-def _next_claim(session: Session, report: Reporter) -> Claim | None:
-    """Return the next trial to run; None when there will be none."""
-    depths = list(session.plans)
+def _next_claim(session: Session, report: Reporter, *, begins: bool = False) -> Claim | None:
+    """Return the next trial to run; None when there will be none.
+
+    Args:
+        session: the session.
+        report: told when there is nothing to do but wait.
+        begins: whether this is the first trial of this worker.
+    """
+    depths, reference = list(session.plans), bool(session.reference)
     while True:
         signals.check()
         _settle(session)
-        if claim := session.queue.take_over(depths):
+        if reference and not begins:
+            session.queue.add_reference(session.reference)
+        if claim := session.queue.take_over(depths, reference=reference):
             return claim
 
         for depth, plan in session.plans.items():
             if claim := _begin_trial(session, depth, plan):
                 return claim
 
-        elsewhere = session.queue.unfinished(depths)
+        if reference and begins:  # there is no trial to come first
+            begins = False
+            continue
+        elsewhere = session.queue.unfinished(depths, reference=reference)
         if elsewhere == 0:
             session.mirror.catch_up()
             session.mirror.close_stale()

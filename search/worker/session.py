@@ -11,9 +11,10 @@ from search.study.compatibility import find_drift, require_same_file, require_sa
 from search.study.file import StudyFile
 from search.study.history import History
 from search.study.plan import DepthPlan, add_hints, plan_depths, require_depths
+from search.study.reference import plan_reference
 from search.study.screening import screen_hints
 from search.worker.optuna_mirror import OptunaMirror
-from storage.queue import TrialQueue, lease_seconds
+from storage.queue import NewTrial, TrialQueue, lease_seconds
 from storage.setup import make_ready
 from storage.studies import (
     StudyDefinition,
@@ -22,6 +23,7 @@ from storage.studies import (
     add_depth,
     begin_study,
     set_budgets,
+    set_reference,
 )
 
 
@@ -35,6 +37,7 @@ class Session:
         evaluator: its evaluator.
         mirror: its Optuna studies.
         plans: the plan of each depth that is worked on.
+        reference: trials of the whole base that the study shall have, outside its budgets.
         histories: the trials of each of these depths.
         attempts: a trial that ends its worker this often is set aside.
         drift: how this machine differs from the one that began the study, recorded with each trial;
@@ -49,6 +52,7 @@ class Session:
     histories: Mapping[int, History]
     attempts: int
     drift: str | None
+    reference: Sequence[NewTrial] = ()
 
 
 def begin_session(
@@ -93,6 +97,9 @@ def begin_session(
     make_ready(engine)
     budgets = {depth: file.budget(depth) for depth in plans}
     study = begin_study(engine, _define(file, folder, base), budgets, check)
+    wanted = file.study.reference
+    if wanted is not None and wanted != study.reference:
+        study = set_reference(engine, study, wanted=wanted)
     if trials is not None:
         set_budgets(engine, study, dict.fromkeys(chosen, trials))
     return _open_session(engine, file, study, evaluator, chosen, lease)
@@ -112,16 +119,19 @@ def _open_session(
         for depth, plan in plans.items()
     }
     queue = TrialQueue(engine, study, lease=lease)
+    reference = plan_reference(file, evaluator) if study.reference else []
+    depths = dict.fromkeys([*hinted, *(trial.depth for trial in reference)])
 
     return Session(
         study=study,
         queue=queue,
         evaluator=evaluator,
-        mirror=OptunaMirror(engine.url, study, hinted, queue),
+        mirror=OptunaMirror(engine.url, study, depths, queue),
         plans=hinted,
         histories={depth: History(engine, study.id, depth) for depth in hinted},
         attempts=file.study.attempts,
         drift=find_drift(study, evaluator.description),
+        reference=reference,
     )
 
 
@@ -153,7 +163,7 @@ def begin_single(
     add_depth(engine, session.study, depth)
     session.mirror.close()
     mirror = OptunaMirror(engine.url, session.study, [depth], session.queue)
-    return replace(session, mirror=mirror, plans={}, histories={})
+    return replace(session, mirror=mirror, plans={}, histories={}, reference=())
 
 
 def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> StudyDefinition:
@@ -171,4 +181,5 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         versions=dict(base.versions),
         settings=dict(base.settings),
         tasks={task: TaskShare(part.test_set, part.share) for task, part in base.tasks.items()},
+        reference=file.study.reference is not False,
     )

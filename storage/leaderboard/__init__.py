@@ -8,6 +8,7 @@ from storage.leaderboard.ranking import (
     mean_by_subset,
     rank_by_set,
     rank_by_task,
+    rank_depths,
     rank_subsets,
 )
 from storage.leaderboard.status import DepthStatus, depth_statuses
@@ -22,6 +23,7 @@ __all__ = [
     "mean_by_subset",
     "rank_by_set",
     "rank_by_task",
+    "rank_depths",
     "rank_subsets",
     "read_measured",
 ]

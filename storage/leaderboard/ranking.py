@@ -74,6 +74,11 @@ def best_per_depth(engine: Engine, study: str | None = None) -> list[Row]:
     return _read_view(engine, "best_per_depth", study, None, "study, depth")
 
 
+def rank_depths(engine: Engine, study: str | None = None) -> list[Row]:
+    """Return rows of the view `depths`: score and cost of each depth, the reference first."""
+    return _read_view(engine, "depths", study, None, "study, reference DESC, depth")
+
+
 def list_attempts(engine: Engine, study: str, depth: int | None = None) -> list[Row]:
     """Return rows of the view `attempts`: who claimed which trial when, and how that ended."""
     return _read_view(engine, "attempts", study, depth, "study, depth, subset, seed, attempt")

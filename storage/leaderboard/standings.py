@@ -7,6 +7,7 @@ leader of today, and computes the others itself: it is always right, and fast af
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -24,11 +25,12 @@ from sqlalchemy import (
     update,
 )
 
+from storage.columns import SubsetKey
 from storage.database import write
 from storage.leaderboard.freedom import freedom_of_queries, freedom_of_tasks
-from storage.leaderboard.ties import critical_value
+from storage.leaderboard.ties import critical_value, interval_width
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
-from storage.schema import Depth, Query, Standing, SubsetKey, Task, TaskScore, Trial
+from storage.schema import Depth, Query, Standing, Study, Task, TaskScore, Trial
 from storage.states import Origin, TrialState
 from storage.subset_key import Subset
 
@@ -43,7 +45,11 @@ UPDATE search_standings SET
         ELSE {variance_of_mean(":study", "search_standings.subset")}
     END,
     variance_seeds = seeds,
-    difference_variance = {variance_of_difference(":study", "search_standings.subset", ":leader")},
+    difference_variance = CASE
+        WHEN compared_to = :leader AND compared_seeds = :leader_seeds AND difference_seeds = seeds
+            THEN difference_variance
+        ELSE {variance_of_difference(":study", "search_standings.subset", ":leader")}
+    END,
     difference_seeds = seeds,
     compared_to = :leader,
     compared_seeds = :leader_seeds
@@ -52,6 +58,28 @@ WHERE study_id = :study AND subset IN :subsets
     bindparam("leader", type_=SubsetKey()),
     bindparam("subsets", type_=SubsetKey(), expanding=True),
 )
+
+_REFRESH_REFERENCE = text(f"""
+UPDATE search_standings SET
+    reference_variance = CASE
+        WHEN reference_variance_seeds = seeds AND reference_seeds = :seeds THEN reference_variance
+        ELSE {variance_of_difference(":study", "search_standings.subset", ":reference")}
+    END,
+    reference_variance_seeds = seeds,
+    reference_seeds = :seeds
+WHERE study_id = :study AND subset IN :subsets
+""").bindparams(
+    bindparam("reference", type_=SubsetKey()),
+    bindparam("subsets", type_=SubsetKey(), expanding=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A subset that the others are compared with, and the seeds behind its mean."""
+
+    subset: Subset
+    seeds: int
 
 
 def update_standing(connection: Connection, study_id: int, subset: Subset) -> None:
@@ -124,6 +152,7 @@ def _update_depth(connection: Connection, study_id: int, subset: Subset, *, is_n
         "seed_variance": seeds.squares / seeds.freedom if seeds.freedom else None,
         # where queries and tasks say nothing, seeds may
         "critical": critical_value(scored - 1, freedom if freedom > 0 else seeds.freedom),
+        "quantile": interval_width(freedom if freedom > 0 else seeds.freedom),
     }
     connection.execute(update(Depth).where(*this).values(values))
 
@@ -160,32 +189,55 @@ def refresh(engine: Engine, study_id: int, depth: int) -> None:
     finished = False
     while not finished:
         with write(engine) as connection:
-            leader = connection.execute(
-                select(Depth.leader, Depth.leader_seeds).where(*here)
-            ).first()
-            if leader is None or leader.leader is None:
+            row = connection.execute(select(Depth.leader, Depth.leader_seeds).where(*here)).first()
+            if row is None or row.leader is None:
                 return
+            leader = _Compared(row.leader, row.leader_seeds)
+            reference = _find_reference(connection, study_id)
 
             # locked first: the variances below then see every seed that the row counts
-            stale = connection.execute(_stale(study_id, depth, leader.leader, leader.leader_seeds))
+            stale = connection.execute(_stale(study_id, depth, leader, reference))
             subsets = stale.scalars().all()
             if subsets:
-                known = {"study": study_id, "subsets": subsets, **leader._asdict()}
-                connection.execute(_REFRESH, known)
+                known = {"study": study_id, "subsets": subsets}
+                led = {"leader": leader.subset, "leader_seeds": leader.seeds}
+                connection.execute(_REFRESH, known | led)
+                if reference is not None:
+                    compared = {"reference": reference.subset, "seeds": reference.seeds}
+                    connection.execute(_REFRESH_REFERENCE, known | compared)
             finished = len(subsets) < _BATCH
 
 
-def _stale(study_id: int, depth: int, leader: Subset, seeds: int) -> Select[Subset]:
+def _find_reference(connection: Connection, study_id: int) -> _Compared | None:
+    """Return the reference of a study: the standing that keeps all layers, if it has one."""
+    row = connection.execute(
+        select(Standing.subset, Standing.seeds)
+        .join(Study, (Study.id == Standing.study_id) & (Study.layers == Standing.depth))
+        .where(Standing.study_id == study_id)
+    ).first()
+    return None if row is None else _Compared(row.subset, row.seeds)
+
+
+def _stale(
+    study_id: int, depth: int, leader: _Compared, reference: _Compared | None
+) -> Select[Subset]:
     """Return a query for the best subsets whose variances are missing or out of date, locked."""
     current = (
-        (Standing.compared_to == leader)
-        & (Standing.compared_seeds == seeds)
+        (Standing.compared_to == leader.subset)
+        & (Standing.compared_seeds == leader.seeds)
         & (Standing.difference_seeds == Standing.seeds)
     )
+    is_stale = Standing.compared_to.is_(None) | ~current
+    if reference is not None:
+        compared = (Standing.reference_seeds == reference.seeds) & (
+            Standing.reference_variance_seeds == Standing.seeds
+        )
+        is_stale |= Standing.reference_seeds.is_(None) | ~compared
+
     return (
         select(Standing.subset)
         .where(Standing.study_id == study_id, Standing.depth == depth)
-        .where(Standing.compared_to.is_(None) | ~current)
+        .where(is_stale)
         .order_by(Standing.mean.desc())
         .limit(_BATCH)
         .with_for_update(skip_locked=True)

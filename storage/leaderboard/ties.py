@@ -39,13 +39,26 @@ _WIDTH = 5  # half the range of s, in units of 1 / sqrt(nu): seven standard devi
 _TAIL = 6  # half the range of z: beyond it phi is below 1e-8
 
 
+def interval_width(freedom: int) -> float:
+    """Return the standard errors on either side of a 95 % interval; 0 with nothing to judge by.
+
+    It is a quantile of Student's distribution: a critical value d with a single comparison, and
+    half of what the interval leaves out beyond either end.
+
+    Args:
+        freedom: degrees of freedom nu of the standard error.
+    """
+    return critical_value(1, freedom, (1 + CONFIDENCE) / 2)
+
+
 @cache
-def critical_value(comparisons: int, freedom: int) -> float:
+def critical_value(comparisons: int, freedom: int, confidence: float = CONFIDENCE) -> float:
     """Return the standard errors from the leader at which a subset is told apart from it.
 
     Args:
         comparisons: number k of other subsets.
         freedom: degrees of freedom nu of the standard errors.
+        confidence: probability that all k differences stay below.
 
     Returns:
         The critical value d; 0 where there is nothing to compare, or nothing to judge by.
@@ -55,12 +68,12 @@ def critical_value(comparisons: int, freedom: int) -> float:
 
     # double until the root is enclosed, then halve
     low, high = 0.0, 4.0
-    while _probability(high, comparisons, freedom) < CONFIDENCE:
+    while _probability(high, comparisons, freedom) < confidence:
         low, high = high, 2 * high
 
     while high - low > _PRECISION:
         middle = (low + high) / 2
-        if _probability(middle, comparisons, freedom) < CONFIDENCE:
+        if _probability(middle, comparisons, freedom) < confidence:
             low = middle
         else:
             high = middle

@@ -1,5 +1,12 @@
 """The leaderboard as SQL views, the same text on SQLite and PostgreSQL."""
 
+from storage.leaderboard.retained import (
+    MOMENT_COLUMNS,
+    QUADRATIC_COLUMNS,
+    REFERENCE_COLUMNS,
+    REFERENCE_JOIN,
+    RETAINED_COLUMNS,
+)
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
 
 # A stored variance counts only if it was computed from the seeds and the leader of today.
@@ -20,12 +27,12 @@ _SCORED = f"""
             WHEN x.compared_to = d.leader AND x.compared_seeds = d.leader_seeds
                 AND x.difference_seeds = x.seeds THEN x.difference_variance
             ELSE {variance_of_difference("x.study_id", "x.subset", "d.leader")}
-        END AS query_difference_variance
+        END AS query_difference_variance,{REFERENCE_COLUMNS}
     FROM search_standings AS x
     JOIN search_studies AS s ON s.id = x.study_id
     JOIN search_depths AS d ON d.study_id = x.study_id AND d.depth = x.depth
     JOIN search_standings AS best ON best.study_id = d.study_id AND best.subset = d.leader
-"""
+{REFERENCE_JOIN}"""
 
 _WITH_TIES = f"""
 SELECT
@@ -37,10 +44,10 @@ SELECT
         WHEN leader_mean - mean <= critical * difference_error THEN 1
         ELSE 0
     END AS tied,
-    gaps, layers, lowest, highest, origin, train_seconds, finished_at
+    gaps, layers, lowest, highest, origin, train_seconds, finished_at,{RETAINED_COLUMNS}
 FROM (
     SELECT
-        scored.*,
+        moments.*,{QUADRATIC_COLUMNS},
         sqrt(query_variance) AS query_error,
         sqrt(seed_variance) AS seed_error,
         sqrt(coalesce(query_variance + seed_variance, query_variance, seed_variance))
@@ -52,7 +59,11 @@ FROM (
                 query_difference_variance, seed_difference_variance
             ))
         END AS difference_error
-    FROM ({_SCORED}) AS scored
+    FROM (
+        SELECT
+            scored.*,{MOMENT_COLUMNS}
+        FROM ({_SCORED}) AS scored
+    ) AS moments
 ) AS with_errors
 """
 
@@ -62,7 +73,8 @@ SELECT
     study, depth,
     rank() OVER (PARTITION BY study, depth ORDER BY mean DESC) AS rank,
     subset, mean, seeds, standard_error, query_error, seed_error,
-    difference, difference_error, tied, gaps, lowest, highest, origin, train_seconds, finished_at
+    difference, difference_error, tied, retained, retained_low, retained_high,
+    gaps, lowest, highest, origin, train_seconds, finished_at
 FROM ({_WITH_TIES}) AS ranked
 """
 
@@ -73,10 +85,14 @@ SELECT
     study, depth, count(*) AS subsets, max(leader) AS leader, max(leader_mean) AS leader_mean,
     CASE WHEN count(tied) = count(*) THEN sum(tied) END AS tied,
     max(CASE WHEN place = 1 THEN subset END) AS pick,
-    max(CASE WHEN place = 1 THEN mean END) AS pick_mean
+    max(CASE WHEN place = 1 THEN mean END) AS pick_mean,
+    max(CASE WHEN subset = leader THEN retained END) AS retained,
+    max(CASE WHEN subset = leader THEN retained_low END) AS retained_low,
+    max(CASE WHEN subset = leader THEN retained_high END) AS retained_high
 FROM (
     SELECT
         study, depth, subset, mean, tied, leader, leader_mean,
+        retained, retained_low, retained_high,
         row_number() OVER (
             PARTITION BY study, depth
             ORDER BY CASE WHEN tied = 1 THEN 0 ELSE 1 END, gaps, layers
@@ -166,6 +182,85 @@ FROM search_screen_fits AS f
 JOIN search_studies AS s ON s.id = f.study_id
 """
 
+# The speeds that were measured of each subset, with its cost; `age` is 1 for the latest of all
+# subsets of the depth that cost the same.
+_SPEEDS = """
+    SELECT
+        v.*, c.parameters AS parameters, c.query_flops AS query_flops,
+        c.document_flops AS document_flops,
+        row_number() OVER (
+            PARTITION BY v.study_id, v.depth, c.parameters, c.query_flops, c.document_flops
+            ORDER BY v.measured_at DESC, v.device, v.subset
+        ) AS age
+    FROM search_speeds AS v
+    JOIN search_costs AS c ON c.study_id = v.study_id AND c.subset = v.subset
+"""
+
+# The price of a depth is its FLOPs per token of a document, or its number of layers where the FLOPs
+# of some depth are unknown. A depth is Pareto-optimal unless another has at least its mean at no
+# higher price, and is better in one of the two.
+DEPTHS = f"""
+CREATE VIEW depths AS
+SELECT
+    study, depth, reference, leader, mean, retained, retained_low, retained_high, pick, pick_mean,
+    parameters, embedding_parameters, layer_parameters, bytes, query_flops, document_flops,
+    speedup, speedup_low, speedup_high, tokens_per_second,
+    device, threads, batch_size, precision, rounds, measured_at,
+    CASE WHEN best_at_most > mean OR best_below >= mean THEN 0 ELSE 1 END AS pareto_optimal
+FROM (
+    SELECT
+        priced.*,
+        max(mean) OVER (
+            PARTITION BY study ORDER BY price
+            RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS best_at_most,
+        max(mean) OVER (
+            PARTITION BY study ORDER BY price
+            RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
+        ) AS best_below
+    FROM (
+        SELECT
+            b.study AS study, b.depth AS depth,
+            CASE WHEN b.depth = s.layers THEN 1 ELSE 0 END AS reference,
+            b.leader AS leader, b.leader_mean AS mean, b.retained AS retained,
+            b.retained_low AS retained_low, b.retained_high AS retained_high,
+            b.pick AS pick, b.pick_mean AS pick_mean,
+            c.parameters AS parameters, c.embedding_parameters AS embedding_parameters,
+            c.layer_parameters AS layer_parameters, c.bytes AS bytes,
+            c.query_flops AS query_flops, c.document_flops AS document_flops,
+            v.speedup AS speedup, v.speedup_low AS speedup_low, v.speedup_high AS speedup_high,
+            v.tokens_per_second AS tokens_per_second, v.device AS device, v.threads AS threads,
+            v.batch_size AS batch_size, v.precision AS precision, v.rounds AS rounds,
+            v.measured_at AS measured_at,
+            CASE
+                WHEN count(c.document_flops) OVER (PARTITION BY b.study)
+                    = count(*) OVER (PARTITION BY b.study) THEN c.document_flops
+                ELSE b.depth
+            END AS price
+        FROM best_per_depth AS b
+        JOIN search_studies AS s ON s.name = b.study
+        LEFT JOIN search_costs AS c ON c.study_id = s.id AND c.subset = b.leader
+        LEFT JOIN ({_SPEEDS}) AS v
+            ON v.study_id = s.id AND v.depth = b.depth AND v.parameters = c.parameters
+            AND v.query_flops = c.query_flops AND v.document_flops = c.document_flops
+            AND v.age = 1
+    ) AS priced
+) AS ordered
+"""
+
+SPEEDS = """
+CREATE VIEW speeds AS
+SELECT
+    s.name AS study, v.depth AS depth, v.subset AS subset, v.device AS device,
+    v.speedup AS speedup, v.speedup_low AS speedup_low, v.speedup_high AS speedup_high,
+    v.tokens_per_second AS tokens_per_second,
+    v.reference_tokens_per_second AS reference_tokens_per_second, v.rounds AS rounds,
+    v.documents AS documents, v.batch_size AS batch_size, v.threads AS threads,
+    v.precision AS precision, v.measured_at AS measured_at
+FROM search_speeds AS v
+JOIN search_studies AS s ON s.id = v.study_id
+"""
+
 VIEWS = {
     "leaderboard": LEADERBOARD,
     "best_per_depth": BEST_PER_DEPTH,
@@ -175,4 +270,6 @@ VIEWS = {
     "attempts": ATTEMPTS,
     "screens": SCREENS,
     "screen_fits": SCREEN_FITS,
+    "depths": DEPTHS,
+    "speeds": SPEEDS,
 }

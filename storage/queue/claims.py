@@ -205,10 +205,32 @@ def lock_depth(connection: Connection, study_id: int, depth: int) -> tuple[int, 
     return row.budget, row.taken
 
 
-def take_idle(connection: Connection, holder: Holder, depths: Sequence[int]) -> Claim | None:
+def take_idle(
+    connection: Connection, holder: Holder, depths: Sequence[int], *, reference: bool
+) -> Claim | None:
     """Claim a trial that was given back or whose worker is gone; None when there is none."""
+    return _take(connection, holder, is_wanted(depths, reference=reference) & _is_idle(holder))
+
+
+def is_wanted(depths: Sequence[int], *, reference: bool) -> ColumnElement[bool]:
+    """Return the condition that admits trials of `depths`, and references if wanted."""
     at_depths = Trial.depth.in_(depths)
-    return _take(connection, holder, at_depths & _is_idle(holder))
+    return at_depths | (Trial.origin == Origin.REFERENCE) if reference else at_depths
+
+
+def count_running(connection: Connection, host: str, but: WorkerId) -> int:
+    """Return the number of trials, of all studies, that workers of `host` run now.
+
+    Args:
+        connection: a transaction.
+        host: name of the host.
+        but: a worker that does not count.
+    """
+    running = (Trial.state == TrialState.RUNNING, Trial.lease_until >= utc_now())
+    owners = connection.execute(select(Trial.owner).where(*running)).scalars()
+    return sum(
+        WorkerId.parse(owner).host == host for owner in owners if owner and owner != str(but)
+    )
 
 
 def reopen(connection: Connection, holder: Holder, subset: Subset, seed: int) -> Claim | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, case, func, select
 
 from storage.database import patient, read, write
 from storage.leaderboard.standings import refresh
@@ -14,9 +14,10 @@ from storage.queue.outbox import Outbox
 from storage.queue.results import Result, write_result
 from storage.queue.worker_id import WorkerId
 from storage.schema import Depth, Trial
-from storage.states import TrialState
-from storage.studies import StudyRecord
+from storage.states import Origin, TrialState
+from storage.studies import StudyRecord, add_depth
 from storage.subset_key import Subset
+from storage.trials import seeds_by_subset
 
 
 class TrialQueue:
@@ -41,6 +42,7 @@ class TrialQueue:
         lease: float = LEASE_SECONDS,
     ) -> None:
         self._engine = engine
+        self._study = study
         self._study_id = study.id
         self._worker = worker
         self._lease = lease
@@ -66,19 +68,40 @@ class TrialQueue:
             return claims.begin_trial(connection, self._holder, trial)
 
     @patient
-    def take_over(self, depths: Sequence[int]) -> Claim | None:
+    def take_over(self, depths: Sequence[int], *, reference: bool = False) -> Claim | None:
         """Claim a trial of `depths` that was given back or whose worker is gone, if there is one.
 
         The worker is gone when its lease has run out.
+
+        Args:
+            depths: trials of these depths.
+            reference: whether trials of the reference are taken, too.
         """
         with write(self._engine) as connection:
-            return claims.take_idle(connection, self._holder, depths)
+            return claims.take_idle(connection, self._holder, depths, reference=reference)
 
     @patient
     def reopen(self, subset: Subset, seed: int) -> Claim | None:
         """Claim the trial of (subset, seed) if it is idle or has failed."""
         with write(self._engine) as connection:
             return claims.reopen(connection, self._holder, subset, seed)
+
+    @patient
+    def add_reference(self, trials: Sequence[NewTrial]) -> None:
+        """Let workers take trials of the reference; trials of it that are there count as some.
+
+        Args:
+            trials: trials of the whole base, with the seeds that it shall have.
+
+        Raises:
+            InputError: the study was deleted.
+        """
+        whole = trials[0].subset
+        used = seeds_by_subset(self._engine, self._study_id, [whole]).get(whole, set())
+        missing = [trial for trial in trials if trial.seed not in used]
+        if wanted := missing[: max(0, len(trials) - len(used))]:
+            add_depth(self._engine, self._study, len(whole))
+            claims.enqueue(self._engine, self._study_id, wanted)
 
     # hold
 
@@ -135,8 +158,13 @@ class TrialQueue:
 
     @patient
     def refresh_standings(self, depth: int) -> None:
-        """Store the variances of the leaderboard that new results made out of date."""
-        refresh(self._engine, self._study_id, depth)
+        """Store the variances of the leaderboard that new results made out of date.
+
+        All depths are compared with the reference: a result of it concerns them all.
+        """
+        is_reference = depth == self._study.layers
+        for number in [depth, *self._study.budgets] if is_reference else [depth]:
+            refresh(self._engine, self._study_id, number)
 
     @patient
     def release_dead(self) -> int:
@@ -154,12 +182,35 @@ class TrialQueue:
         return 0 if row is None else max(0, row.budget - row.taken)
 
     @patient
-    def unfinished(self, depths: Sequence[int]) -> int:
-        """Return the number of trials of `depths` that are running or waiting."""
+    def unfinished(self, depths: Sequence[int], *, reference: bool = False) -> int:
+        """Return the number of trials of `depths` that are running or waiting.
+
+        Args:
+            depths: trials of these depths.
+            reference: whether trials of the reference count, too.
+        """
         live = Trial.state.in_((TrialState.RUNNING, TrialState.WAITING))
-        here = (Trial.study_id == self._study_id, Trial.depth.in_(depths), live)
+        wanted = claims.is_wanted(depths, reference=reference)
+        here = (Trial.study_id == self._study_id, wanted, live)
         with read(self._engine) as connection:
             return connection.execute(select(func.count()).where(*here)).scalar_one()
+
+    @patient
+    def references(self) -> tuple[int, int]:
+        """Return how many trials of the reference have ended, and how many there are."""
+        ended = Trial.state.in_((TrialState.COMPLETE, TrialState.FAILED))
+        here = (Trial.study_id == self._study_id, Trial.origin == Origin.REFERENCE)
+        query = select(func.count(case((ended, 1))), func.count()).where(*here)
+        with read(self._engine) as connection:
+            done, total = connection.execute(query).one()
+        return done, total
+
+    @patient
+    def running_beside(self) -> int:
+        """Return how many trials, of all studies, other workers of this host run now."""
+        worker = self._holder.worker
+        with read(self._engine) as connection:
+            return claims.count_running(connection, worker.host, worker)
 
     @patient
     def state(self, subset: Subset, seed: int) -> TrialState | None:

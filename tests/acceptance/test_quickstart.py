@@ -60,9 +60,14 @@ def test_main_job_from_nothing_to_an_export(tmp_path: Path) -> None:
     # what it says can be asked in SQL
     store = folder / "layer-search.db"
     ranked = "SELECT depth, count(*) FROM leaderboard GROUP BY depth ORDER BY depth"
-    assert count(store, ranked) == [(4, 3), (7, 3)]
+    assert count(store, ranked) == [(4, 3), (7, 3), (22, 1)]  # the whole base, too
     scored = count(store, "SELECT count(*) FROM search_query_scores")
-    assert scored == [(6 * 3 * world.QUERIES,)]
+    assert scored == [(7 * 3 * world.QUERIES,)]
+
+    # what each depth costs
+    costs = "SELECT depth, parameters > layer_parameters, speedup > 0 FROM depths ORDER BY depth"
+    assert count(store, costs) == [(depth, 1, 1) for depth in (4, 7, 22)]
+    assert "quickstart: score and cost of each depth" in done.stdout
 
     # the answer is exported, and stock libraries load it
     with store_at(f"sqlite:///{store}") as engine:
@@ -71,6 +76,9 @@ def test_main_job_from_nothing_to_an_export(tmp_path: Path) -> None:
     assert f"**{format_subset(best.subset)}**" in (exported / "README.md").read_text(
         encoding="utf-8"
     )
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    assert "## What the cut costs" in card
+    assert "NDCG@10 retained | speed-up |" in card
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(exported), device="cpu")
@@ -79,7 +87,7 @@ def test_main_job_from_nothing_to_an_export(tmp_path: Path) -> None:
     _export_with_the_base_alone(folder, exported.name)
     again = run_command("quickstart", folder)  # everything is there, nothing runs twice
     assert again.returncode == 0, again.stderr
-    assert count(store, "SELECT count(*) FROM search_trials") == [(6,)]
+    assert count(store, "SELECT count(*) FROM search_trials") == [(7,)]
 
 
 def _export_with_the_base_alone(folder: Path, name: str) -> None:

@@ -137,3 +137,43 @@ def test_an_unknown_evaluator_is_answered_with_the_choices() -> None:
 )
 def test_the_first_line_of_an_error(error: Exception, line: str) -> None:
     assert first_line(error) == line
+
+
+def test_a_partial_evaluator_has_what_it_scores(evaluator: evaluators.Evaluator) -> None:
+    if not isinstance(evaluator, evaluators.Partial):
+        pytest.skip("it scores every subset")
+
+    assert evaluator.has(SUBSET)
+    unknown = (1, 3, 5)
+    assert not evaluator.has(unknown)
+    with pytest.raises(evaluators.TrialFailure):
+        evaluator.evaluate(unknown, 0)
+
+
+def test_a_measurable_evaluator_counts_less_for_fewer_layers(
+    evaluator: evaluators.Evaluator,
+) -> None:
+    if not isinstance(evaluator, evaluators.Measurable):
+        pytest.skip("it has no models")
+
+    cut, whole = evaluator.count_cost(SUBSET), evaluator.count_cost(tuple(range(22)))
+    assert cut.embedding_parameters == whole.embedding_parameters
+    assert 0 < cut.layer_parameters < whole.layer_parameters
+    assert whole.parameters - cut.parameters == whole.layer_parameters - cut.layer_parameters
+    assert 0 < cut.bytes < whole.bytes
+    assert 0 < cut.query_flops <= cut.document_flops < whole.document_flops
+
+
+@pytest.mark.slow
+def test_a_measurable_evaluator_is_faster_with_fewer_layers(
+    evaluator: evaluators.Evaluator,
+) -> None:
+    if not isinstance(evaluator, evaluators.Measurable):
+        pytest.skip("it has no models")
+
+    events: list[tuple[str, int, int]] = []
+    speed = evaluator.measure_speed(SUBSET, lambda *event: events.append(event))
+    assert speed.device == evaluator.device_name
+    assert statistics.median(speed.ratios) > 1
+    assert speed.tokens_per_second > speed.reference_tokens_per_second > 0
+    assert events[-1] == ("measure", len(speed.ratios), len(speed.ratios))

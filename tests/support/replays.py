@@ -36,7 +36,13 @@ def card_keys() -> list[str]:
 
 
 def write_replay(
-    folder: Path, name: str, trials: Mapping[int, int], first: Sequence[str], seconds: float = 0
+    folder: Path,
+    name: str,
+    trials: Mapping[int, int],
+    first: Sequence[str],
+    seconds: float = 0,
+    *,
+    reference: bool = False,
 ) -> Path:
     """Write a study file that replays a copy of the card, and return its path.
 
@@ -46,12 +52,15 @@ def write_replay(
         trials: budget by depth.
         first: subsets to try first; a budget of no more tries nothing else.
         seconds: time that an evaluation takes.
+        reference: whether the whole base is tried, too.
     """
     shutil.copy(CARD, folder / "card.csv")
     budgets = ", ".join(f"{depth} = {budget}" for depth, budget in trials.items())
 
+    chosen = f'name = "{name}", depths = {list(trials)}, reference = {str(reference).lower()}'
+
     lines = f"""
-study = {{ name = "{name}", depths = {list(trials)}, trials = {{ {budgets} }}, first = {first} }}
+study = {{ {chosen}, trials = {{ {budgets} }}, first = {first} }}
 space = {{ cadence = "free", keep_first = false }}
 [evaluator]
 name = "table"

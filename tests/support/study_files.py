@@ -22,6 +22,7 @@ seed = 12
 attempts = 5
 replicates = "auto"
 first = ["front", "0_1_2_18", "0_1_2_3_6_8_18", "back"]
+reference = false
 
 [space]
 cadence = "anchored"

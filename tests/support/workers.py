@@ -43,11 +43,17 @@ def study_file(
     Args:
         sampler: the section `[sampler]`, or the name in it.
         space: the section `[space]`.
-        **changed: keys of `[study]` that differ from three trials at depths 2 and 3.
+        **changed: keys of `[study]` that differ from three trials at depths 2 and 3, no reference.
     """
     return parse_study_file(
         {
-            "study": {"name": "s", "depths": [2, 3], "trials": {"2": 3, "3": 3}} | changed,
+            "study": {
+                "name": "s",
+                "depths": [2, 3],
+                "trials": {"2": 3, "3": 3},
+                "reference": False,
+                **changed,
+            },
             "space": space,
             "sampler": {"name": sampler} if isinstance(sampler, str) else sampler,
             "evaluator": {"name": "table", "path": "toy.csv", "layers": LAYERS, "period": 3},

@@ -35,7 +35,7 @@ def answer(
     with opened(store) as engine:
         record = find_study(engine, study)
         require_stored_depth(record, depth)
-        found = find_answers(engine, record, [depth] if depth else sorted(record.budgets))
+        found = find_answers(engine, record, [depth] if depth else record.searched_depths)
 
     if as_json:
         print_json(

@@ -65,7 +65,7 @@ def replicate(
         record = find_study(engine, study)
         require_stored_depth(record, depth)
         added = 0
-        for number in [depth] if depth is not None else record.budgets:
+        for number in [depth] if depth is not None else record.searched_depths:
             found = replicate_depth(engine, record, number, top=top, seeds=seeds)
             say(f"{study}/L{number}: {found.summary}")
             added += found.added

@@ -1,6 +1,6 @@
 """The command that ships a model: export."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 import evaluators
 from search.analysis.answer import find_answers
-from search.analysis.model_card import write_card
+from search.analysis.costs import find_speed
+from search.analysis.model_card import CutCost, DepthScores, write_card
 from search.cli.options import DEFAULT_STORE, Folder, Store, StudyName
 from search.cli.output import say
 from search.cli.progress import load_evaluator
@@ -19,6 +20,8 @@ from search.space import Subset, format_subset, parse_subset
 from search.study.compatibility import require_same_machine
 from search.study.file import parse_study_file
 from search.study.plan import require_layers
+from search.study.reference import whole_base
+from storage.costs import CostRecord, read_costs, read_speeds
 from storage.leaderboard import rank_by_set, rank_by_task, rank_subsets
 from storage.studies import StudyRecord, find_study
 
@@ -49,6 +52,7 @@ def export(
         tasks = rank_by_task(engine, study, depth)
         sets = rank_by_set(engine, study, depth)
         kept = _choose(engine, record, depth, subset)
+        costs, speeds = read_costs(engine, record.id), read_speeds(engine, record.id)
 
     file = parse_study_file(record.file)
     evaluator = load_evaluator(file, folder or Path(record.folder), "cpu", base_only=True)
@@ -65,7 +69,12 @@ def export(
     require_same_machine(record, base)
 
     name = f"{record.base}-L{depth}H{evaluator.hidden_size}-pruned"
-    card = write_card(name, record, file, kept, ranking, tasks, sets)
+    cost = None
+    if isinstance(evaluator, evaluators.Measurable):
+        whole = whole_base(evaluator.description)
+        cut, base_cost = (CostRecord(**asdict(evaluator.count_cost(s))) for s in (kept, whole))
+        cost = CutCost(cut, base_cost, find_speed(costs, speeds, kept, cut))
+    card = write_card(name, record, file, kept, DepthScores(ranking, tasks, sets), cost)
     written = evaluator.export(kept, directory / name, card)
     say(f"wrote {format_subset(kept)} to {written}")
 

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+import evaluators
 from search.analysis.answer import find_answers
+from search.analysis.costs import count_costs, list_depths, measure_speeds
 from search.analysis.screen_fit import store_fits
 from search.cli.fleet import Fleet, count_workers
 from search.cli.options import (
@@ -20,21 +22,29 @@ from search.cli.options import (
     Workers,
 )
 from search.cli.output import NO_GLOBAL_POSITION, remark, say
-from search.cli.progress import WorkerProgress, interruptible, load_evaluator
+from search.cli.progress import StageProgress, WorkerProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
-from search.cli.tables import format_error, print_answers, print_fits, print_ranking
-from search.errors import InputError, SearchError
+from search.cli.tables import (
+    format_error,
+    print_answers,
+    print_depths,
+    print_fits,
+    print_ranking,
+)
+from search.errors import InputError, SearchError, describe_error
 from search.space import parse_subset
 from search.study.base_settings import settings_in_words
 from search.study.compatibility import require_unchanged
 from search.study.file import parse_study_file, read_study_file
 from search.study.plan import require_depths, require_layers
+from search.study.reference import can_score, whole_base
 from search.study.screening import unfinished_screens
 from search.worker.loop import claim_single, run_trial, run_trials
 from search.worker.session import Session, begin_session, begin_single
-from storage.leaderboard import depth_statuses, rank_subsets
+from storage.leaderboard import DepthStatus, depth_statuses, rank_subsets
 from storage.queue import Claim
 from storage.studies import find_study, study_names
+from storage.trials import list_trials
 
 EXAMPLES = {
     "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
@@ -80,11 +90,11 @@ def launch(
         )
         if (count := count_workers(workers, device)) == 1:
             _run_session(session, engine)
-            return
-
-        session.mirror.close()
-        Fleet(store, count, device, folder, accept_drift).run(file.study.name, depth)
-        _report(file.study.name, session.plans, engine)
+        else:
+            session.mirror.close()
+            Fleet(store, count, device, folder, accept_drift).run(file.study.name, depth)
+            _report(file.study.name, session.plans, engine)
+        _compare_depths(session, engine)
 
 
 def work(
@@ -193,12 +203,54 @@ def _run_session(session: Session, engine: Engine) -> None:
     done = {depth: statuses[depth].complete + statuses[depth].failed for depth in session.plans}
     budgets = {depth: statuses[depth].budget for depth in session.plans}
     try:
-        with interruptible(_given_back(name)), WorkerProgress(done, budgets) as report:
+        with (
+            interruptible(_given_back(name)),
+            WorkerProgress(done, budgets, references=_references(session)) as report,
+        ):
             run_trials(session, report)
     finally:
         session.mirror.close()
 
     _report(name, session.plans, engine)
+
+
+def _references(session: Session) -> tuple[int, int] | None:
+    """Return how many trials of the reference are over, and how many there will be."""
+    if not session.reference:
+        return None
+    ended, there = session.queue.references()
+    return ended, max(there, len(session.reference))
+
+
+def _compare_depths(session: Session, engine: Engine) -> None:
+    """Count and measure what each depth costs, now that all is done, and print it with the scores.
+
+    It is no failure of the trials when that cannot be done.
+    """
+    study, evaluator = session.study, session.evaluator
+    if isinstance(evaluator, evaluators.Measurable):
+        whole = whole_base(evaluator.description)
+        try:
+            costs = count_costs(engine, study, evaluator, whole)
+            with interruptible(_unmeasured(study.name)), StageProgress() as bar:
+                measure_speeds(engine, study, evaluator, costs, progress=bar.stage)
+        except (
+            SearchError,
+            evaluators.EvaluatorError,
+            OSError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
+            remark(f"{_unmeasured(study.name)}: {describe_error(error)}")
+
+    rows = list_depths(engine, study)
+    if any(row["retained"] is not None or row["parameters"] is not None for row in rows):
+        print_depths(study.name, rows)
+
+
+def _unmeasured(study: str) -> str:
+    """Return the remark on speeds that were not measured."""
+    return f"speeds were not measured; `layer-search depths {study} --measure` does it"
 
 
 def _announce(session: Session, engine: Engine) -> None:
@@ -221,6 +273,10 @@ def _announce(session: Session, engine: Engine) -> None:
     for line in unfinished_screens(engine, session.study.id, spaces):
         remark(f"{name}: {line}")
 
+    whole = whole_base(session.evaluator.description)
+    if session.study.reference and not can_score(session.evaluator, whole):
+        remark(f"{name}: no reference, as there can be no score of the whole base")
+
 
 def _report(name: str, depths: Collection[int], engine: Engine) -> None:
     """Say how the work on `depths` of a study ended, print their leaderboards and the answer."""
@@ -237,6 +293,7 @@ def _summarise(name: str, depths: Collection[int], engine: Engine) -> None:
     """Say which depths ended with failures, or with fewer trials than asked for."""
     for row in depth_statuses(engine, name):
         if row.depth not in depths:
+            _mention_reference(row, engine)
             continue
         if row.failed:
             hint = f"see `layer-search trials {row.study} --depth {row.depth}`"
@@ -244,6 +301,15 @@ def _summarise(name: str, depths: Collection[int], engine: Engine) -> None:
         ended = row.complete + row.failed
         if ended < row.budget and row.running + row.waiting == 0:
             remark(f"{row.study}/L{row.depth}: the whole space was tried, trials: {ended}")
+
+
+def _mention_reference(row: DepthStatus, engine: Engine) -> None:
+    """Say so when the trials of the reference, if `row` is its depth, have failed."""
+    trials = list_trials(engine, row.study, row.depth)
+    failed = [trial for trial in trials if trial["origin"] == "reference" and trial["error"]]
+    if failed:
+        reason = format_error(failed[0]["error"], set_aside=failed[0]["set_aside"])
+        remark(f"{row.study}: the reference has no score: {reason}")
 
 
 def _given_back(study: str) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from search.analysis.model_card import write_card
+from search.analysis.model_card import CutCost, DepthScores, write_card
 from search.study.file import StudyFile, parse_study_file
+from storage.costs import CostRecord, SpeedRecord
 from storage.subset_key import Subset
 from tests.support.study_files import record_of
 
@@ -49,7 +50,7 @@ SETTINGS = {
 def write(file: StudyFile, folder: Path, kept: Subset = (0, 1, 2, 18), **changed: Any) -> str:
     """Return the card of `kept`."""
     study = record_of(file, folder=str(folder), **{"settings": SETTINGS, **changed})
-    return write_card("mmBERT-small-L4H384-pruned", study, file, kept, RANKING, TASKS)
+    return write_card("mmBERT-small-L4H384-pruned", study, file, kept, DepthScores(RANKING, TASKS))
 
 
 # its parts
@@ -77,15 +78,17 @@ def test_it_tells_the_weights_of_several_test_sets(tmp_path: Path) -> None:
         for name, weight, tasks in (("ja", 0.25, 2), ("NanoBEIR-en", 0.75, 13), ("ja", 0.25, 2))
     ]
     record = record_of(file, folder=str(tmp_path))
-    card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets)
+    card = write_card("n", record, file, (0, 1, 2, 18), DepthScores(RANKING, TASKS, sets))
     assert (
         "The mean weighs test sets, within which tasks count alike: "
         "`NanoBEIR-en` 75% (tasks: 13), `ja` 25% (tasks: 2)."
     ) in card
-    assert "weighs" not in write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, sets[:1])
+    single = DepthScores(RANKING, TASKS, sets[:1])
+    assert "weighs" not in write_card("n", record, file, (0, 1, 2, 18), single)
 
     hostile = {"test_set": "a` [x](http://y)\n#", "weight": 0.5, "tasks": 1}
-    card = write_card("n", record, file, (0, 1, 2, 18), RANKING, TASKS, [hostile, sets[0]])
+    scores = DepthScores(RANKING, TASKS, [hostile, sets[0]])
+    card = write_card("n", record, file, (0, 1, 2, 18), scores)
     assert "`a___x__http___y___` 50%" in card
 
 
@@ -140,7 +143,8 @@ def test_the_table_ends_after_a_page_but_for_the_subset_itself(tmp_path: Path) -
     ranking = [
         {"rank": number, "subset": f"0_1_2_{number + 2}", "mean": 0.5} for number in range(1, 31)
     ]
-    card = write_card("x", record_of(file, folder=str(tmp_path)), file, (0, 1, 2, 29), ranking, [])
+    record = record_of(file, folder=str(tmp_path))
+    card = write_card("x", record, file, (0, 1, 2, 29), DepthScores(ranking, []))
     rows = [line.split(" | ")[0] for line in card.splitlines() if line.startswith("| ")]
     assert rows == ["| rank", "| ---", *(f"| {number}" for number in [*range(1, 21), 27])]
 
@@ -180,3 +184,52 @@ def test_it_tells_the_settings_of_a_study_that_began_before_they_were_recorded(
 def test_a_prompt_cannot_leave_its_quotation(tmp_path: Path) -> None:
     settings = {**SETTINGS, "query_prompt": "`](x) <b>"}
     assert '"\'](x) <b>"' in write(parse("a/b"), tmp_path, settings=settings)
+
+
+# what the cut costs
+
+CUT = CostRecord(106_000_000, 98_304_000, 7_670_000, 424_000_000, 16_000_000, 17_400_000)
+BASE = CostRecord(140_500_000, 98_304_000, 42_190_000, 562_000_000, 88_000_000, 96_000_000)
+SPEED = SpeedRecord("Abacus 9", 4.256, 4.0, 4.5, 900.0, 200.0, 7, 64, 32, 2, "fp32")
+RETAINED = {"retained": 0.8795, "retained_low": 0.84, "retained_high": 0.9211}
+UNKNOWN = dict.fromkeys(RETAINED)
+
+
+def cost_lines(tmp_path: Path, cost: CutCost | None, **changed: object) -> list[str]:
+    """Return the lines of a card's section on the cost."""
+    file = parse("a/b")
+    ranking = [row | UNKNOWN | changed for row in RANKING]
+    study = record_of(file, folder=str(tmp_path))
+    card = write_card("x", study, file, (0, 1, 2, 18), DepthScores(ranking, TASKS), cost)
+    before, _, after = card.partition("## What the cut costs\n\n")
+    assert bool(after) == (cost is not None), before
+    return after.partition("\n\n##")[0].splitlines()
+
+
+def test_it_has_the_cost_beside_that_of_the_base(tmp_path: Path) -> None:
+    lines = cost_lines(tmp_path, CutCost(CUT, BASE, SPEED), **RETAINED)
+    assert lines[0].endswith("| operations per document token | NDCG@10 retained | speed-up |")
+    assert lines[2:4] == [
+        "| 4 | 106.0 M | 424.0 MB | 17.4 M | 0.879 (95 %: 0.840 to 0.921) | 4.26 |",
+        "| 22 | 140.5 M | 562.0 MB | 96.0 M | 1.000 | 1.00 |",
+    ]
+    assert "on Abacus 9 (2 threads, batches of 32, fp32)" in lines[-1]
+
+
+def test_it_leaves_out_what_was_not_measured(tmp_path: Path) -> None:
+    lines = cost_lines(tmp_path, CutCost(CUT, BASE, None))
+    assert lines == [
+        "| layers | parameters | weights | operations per document token |",
+        "| --- | --- | --- | --- |",
+        "| 4 | 106.0 M | 424.0 MB | 17.4 M |",
+        "| 22 | 140.5 M | 562.0 MB | 96.0 M |",
+    ]
+
+
+def test_a_share_may_have_no_interval(tmp_path: Path) -> None:
+    lines = cost_lines(tmp_path, CutCost(CUT, BASE, None), retained=0.5)
+    assert lines[2].endswith("| 0.500 |")
+
+
+def test_an_evaluator_without_models_has_no_cost(tmp_path: Path) -> None:
+    assert cost_lines(tmp_path, None) == []

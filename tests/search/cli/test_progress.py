@@ -130,3 +130,16 @@ def test_consequence_of_an_interruption_is_not_told_of_errors(capsys: Capture) -
     with pytest.raises(ZeroDivisionError), interruptible("it was given back"):
         _ = 1 / 0
     assert capsys.readouterr().err == ""
+
+
+def test_the_reference_has_a_bar_and_a_mark(terminal: io.StringIO) -> None:
+    whole = Claim(2, 1, (0, 1, 2, 3), seed=0, token=1, origin=Origin.REFERENCE)
+    with WorkerProgress({4: 1}, {4: 3}, references=(0, 2)) as report:
+        report.started(whole)
+        report.finished(whole, Result(0.5))
+
+    lines = lines_of(terminal)
+    assert any("0_1_2_3  0.5000  0.0 s  (reference)" in line for line in lines)
+    assert any("reference" in line and "1/2" in line for line in lines)
+    assert any("depth 4" in line and "1/3" in line for line in lines)
+    assert not any("depth 4" in line and "2/3" in line for line in lines)

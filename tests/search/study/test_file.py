@@ -45,6 +45,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         attempts=5,
         replicates="auto",
         first=("front", "0_1_2_18", "0_1_2_3_6_8_18", "back"),
+        reference=False,
     )
 
     assert file.space == SpaceOptions(

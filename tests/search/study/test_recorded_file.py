@@ -133,6 +133,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
         study["seed"] = draw(st.integers(0, 2**31 - 1))
         family = st.sampled_from(list(FAMILIES))
         study["first"] = draw(st.lists(family | keys, max_size=4))
+        study["reference"] = draw(st.booleans())
 
     optional = {key: OPTIONS[key] for key in ("sampler", "space", "base")}
     sections = draw(st.fixed_dictionaries({"evaluator": OPTIONS["evaluator"]}, optional=optional))

@@ -105,8 +105,8 @@ def test_signal_just_after_taking_over_leaves_nothing_running(
     other.give_back(other.claim(new_trial((0, 1))))
     take_over = TrialQueue.take_over
 
-    def strike(self: TrialQueue, depths: list[int]) -> Claim | None:
-        held = take_over(self, depths)
+    def strike(self: TrialQueue, depths: list[int], *, reference: bool) -> Claim | None:
+        held = take_over(self, depths, reference=reference)
         signal.raise_signal(signal.SIGINT)
         return held
 

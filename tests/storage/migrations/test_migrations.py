@@ -132,10 +132,11 @@ def test_migrating_down_and_up_again(engine: Engine, store_url: str) -> None:
 
 @pytest.fixture
 def filled(engine: Engine) -> Engine:
-    """A store with trials of every origin, and failures of both kinds."""
+    """A store with trials of every origin of that revision, and failures of both kinds."""
     study = begin(engine, {2: 99})
     scored = Result(0.5, {"nq": TaskResult(0.5, {"q1": 0.25, "q2": 0.75})})
-    for layer, origin in enumerate(("gp", *[o for o in Origin if o is not Origin.SAMPLER]), 1):
+    others = (Origin.FIRST, Origin.REPEAT, Origin.REPLICATE, Origin.MANUAL)
+    for layer, origin in enumerate(("gp", *others), 1):
         finish_trial(engine, study, new_trial((0, layer), origin=origin), scored)
 
     failures = [
@@ -200,3 +201,33 @@ def test_origins_and_marks_become_columns_and_texts_again(filled: Engine, dump: 
     assert differences(filled) == []
     assert dump(filled) == before
     assert rank_subsets(filled) == board
+
+
+# revision 0009: references and costs
+
+
+def test_a_reference_becomes_a_manual_trial_in_older_stores(engine: Engine) -> None:
+    study = begin(engine, {2: 9, 22: 0}, reference=True)
+    whole = new_trial(tuple(range(22)), origin=Origin.REFERENCE)
+    finish_trial(engine, study, whole, Result(0.5))
+    migrate_down(engine, "0004")
+    for table in ("search_trials", "search_standings"):
+        assert query(engine, f"SELECT origin FROM {table}") == [("manual",)]  # noqa: S608 - ours
+
+    make_ready(engine)
+    assert differences(engine) == []
+    assert find_study(engine, "s").reference is False  # as every study of an older release
+
+
+def test_intervals_are_there_after_the_migration(filled: Engine) -> None:
+    finish_trial(
+        filled,
+        find_study(filled, "s"),
+        new_trial((0, 21), origin=Origin.MANUAL),
+        Result(0.5, {"nq": TaskResult(0.5, {"q1": 0.5, "q2": 0.5})}),
+    )
+    before = query(filled, "SELECT depth, quantile FROM search_depths")
+    migrate_down(filled, "0004")
+    make_ready(filled)
+    assert query(filled, "SELECT depth, quantile FROM search_depths") == before
+    assert before[0][1] == pytest.approx(12.7, rel=0.01)  # one degree of freedom

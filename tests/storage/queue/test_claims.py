@@ -114,7 +114,7 @@ def test_manual_trials_are_not_counted(worker: Workers) -> None:
 def test_origin_decides_whether_the_budget_counts(worker: Workers, origin: Origin) -> None:
     queue = worker()
     queue.claim(NewTrial((0, 1), 0, origin))
-    assert queue.remaining(2) == int(origin in (Origin.REPLICATE, Origin.MANUAL))
+    assert queue.remaining(2) == int(origin in (Origin.REPLICATE, Origin.MANUAL, Origin.REFERENCE))
     assert origin.is_budgeted == (queue.remaining(2) == 0)
 
 

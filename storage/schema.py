@@ -110,6 +110,8 @@ class Study(Table):
     """SHA-256 of base and data when the study began."""
     versions: Mapped[dict[str, Any] | None]
     """Versions of the libraries that decide a score when it began; NULL before release 0.2."""
+    margin: Mapped[float] = mapped_column(server_default=text("0.005"))
+    """How far below the leader's mean a pick may lie; the default is `DEFAULT_MARGIN`."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 

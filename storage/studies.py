@@ -1,15 +1,20 @@
 """Studies in the store: begin, join, look up, delete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, delete, exists, select, update
 
 from storage.database import insert_missing, read, write
 from storage.errors import InputError
-from storage.schema import Depth, Study
+from storage.schema import Depth, Screen, Study
+
+DEFAULT_MARGIN = 0.005
+"""How far below the leader's mean a pick may lie unless the study says otherwise: half the standard
+error of a mean over some 600 queries, so that simplicity costs less than chance does. A heuristic.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,7 @@ class StudyDefinition:
         period: every `period`-th layer attends globally; None when the base has no such rhythm.
         fingerprints: SHA-256 of the base and of each data set, by name.
         versions: versions of the libraries that decide a score.
+        margin: how far below the leader's mean a pick may lie.
     """
 
     name: str
@@ -37,6 +43,7 @@ class StudyDefinition:
     period: int | None
     fingerprints: Mapping[str, str]
     versions: Mapping[str, str]
+    margin: float = DEFAULT_MARGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +54,30 @@ class StudyRecord(StudyDefinition):
         id: its number in this store.
         uid: 32 hexadecimal digits that no other study has, in any store.
         budgets: trial budget by depth.
+        is_screened: whether subsets were screened.
     """
 
     id: int
     uid: str
     budgets: Mapping[int, int]
+    is_screened: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyUpdate:
+    """Changes to a study that alter none of its results.
+
+    Attributes:
+        file: the whole study file from now on.
+        margin: how far below the leader's mean a pick may lie from now on.
+        budgets: new trial budget of each depth that gets one.
+        closed: depths of which no more trials may be begun.
+    """
+
+    file: Mapping[str, Any]
+    margin: float
+    budgets: Mapping[int, int]
+    closed: Collection[int]
 
 
 def optuna_name(study: str, depth: int) -> str:
@@ -63,37 +89,63 @@ def begin_study(
     engine: Engine,
     definition: StudyDefinition,
     budgets: Mapping[int, int],
-    check: Callable[[StudyRecord], None] | None = None,
+    join: Callable[[StudyRecord], StudyUpdate | None] | None = None,
 ) -> StudyRecord:
-    """Create a study, or join the one of the same name when `check` accepts it.
+    """Create a study, or join the one of the same name when `join` accepts it.
 
-    Nothing is written when `check` raises.
+    All in one transaction: of two processes that join at the same time, the second one finds what
+    the first has changed. Nothing is written when `join` raises.
 
     Args:
         engine: the store.
         definition: the study.
         budgets: trial budget by depth; a depth that the store has keeps its own.
-        check: called with the study as the store has it; raises when it may not be joined.
+        join: called with the study as the store has it; returns how to change it, None to leave it
+            as it is; raises when it may not be joined.
     """
     with write(engine) as connection:
         row = asdict(definition) | {"uid": uuid4().hex}
         insert_missing(connection, Study, row)
+
+        # one process at a time; results may still refer to the study meanwhile
+        lock = select(Study.id).where(Study.name == definition.name)
+        connection.execute(lock.with_for_update(key_share=True))
         record = _find(connection, definition.name)
-        if check is not None:
-            check(record)
+        found = join(record) if join is not None else None
 
         depths = [_depth_row(record, depth, budget) for depth, budget in budgets.items()]
         insert_missing(connection, Depth, depths)
+        if found is not None:
+            _update(connection, record, found)
         return _find(connection, definition.name)
+
+
+def _update(connection: Connection, record: StudyRecord, change: StudyUpdate) -> None:
+    """Write the changes to a study."""
+    values = {"file": change.file, "margin": change.margin}
+    connection.execute(update(Study).where(Study.id == record.id).values(values))
+
+    _write_budgets(connection, record, change.budgets)
+    closed = (Depth.study_id == record.id, Depth.depth.in_(change.closed))
+    connection.execute(
+        update(Depth).where(*closed, Depth.budget > Depth.taken).values(budget=Depth.taken)
+    )
 
 
 def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int]) -> None:
     """Set the trial budget of each depth in `budgets`, adding depths the study does not have."""
     with write(engine) as connection:
-        for depth, budget in budgets.items():
-            insert_missing(connection, Depth, _depth_row(record, depth, budget))
-            here = (Depth.study_id == record.id, Depth.depth == depth)
-            connection.execute(update(Depth).where(*here).values(budget=budget))
+        _write_budgets(connection, record, budgets)
+
+
+def _write_budgets(
+    connection: Connection, record: StudyRecord, budgets: Mapping[int, int]
+) -> None:
+    """Write the trial budget of each depth in `budgets`, adding depths that are missing."""
+    for depth, budget in budgets.items():
+        insert_missing(connection, Depth, _depth_row(record, depth, budget))
+        here = (Depth.study_id == record.id, Depth.depth == depth)
+        connection.execute(update(Depth).where(*here).values(budget=budget))
 
 
 def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
@@ -134,8 +186,13 @@ def _find(connection: Connection, name: str) -> StudyRecord:
     rows = connection.execute(depths.order_by(Depth.depth))
     budgets = {row.depth: row.budget for row in rows}
 
+    screened = select(exists().where(Screen.study_id == row["id"]))
     fields = {column: value for column, value in row.items() if column != "created_at"}
-    return StudyRecord(**{**fields, "versions": row["versions"] or {}}, budgets=budgets)
+    return StudyRecord(
+        **{**fields, "versions": row["versions"] or {}},
+        budgets=budgets,
+        is_screened=bool(connection.execute(screened).scalar()),
+    )
 
 
 def study_names(engine: Engine) -> list[str]:

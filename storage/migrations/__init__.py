@@ -6,7 +6,7 @@ from storage.database import read
 
 VERSION_TABLE = "search_schema_version"
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0008"
 """The newest revision; a store at any other must be migrated before it is used."""
 
 

@@ -26,7 +26,7 @@ _COMMANDS = {
     "quickstart": "demo",
     "launch": "run",
     "work": "run",
-    "evaluate": "run",
+    "evaluate": "manual",
     "screen": "screening",
     "answer": "analyse",
     "studies": "show",

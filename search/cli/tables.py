@@ -1,7 +1,7 @@
 """The tables that people read."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -228,8 +228,22 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
     print_table(f"Answer of {study}", columns, cells)
 
 
-def print_screened(study: str, weights: str, rows: Sequence[ScreenedSubset], top: int) -> None:
-    """Print the best `top` of the screened subsets of each depth."""
+def print_screened(
+    study: str,
+    weights: str,
+    rows: Sequence[ScreenedSubset],
+    sizes: Mapping[int, int],
+    top: int,
+) -> None:
+    """Print the best `top` of the screened subsets of each depth.
+
+    Args:
+        study: name of the study.
+        weights: the shared weights.
+        rows: the screened subsets.
+        sizes: number of subsets of each depth, the ones that were not screened included.
+        top: rows of each table.
+    """
     for depth in sorted({row.depth for row in rows}):
         here = [row for row in rows if row.depth == depth]
         best = sorted(here, key=lambda row: -row.ndcg)[:top]
@@ -237,6 +251,8 @@ def print_screened(study: str, weights: str, rows: Sequence[ScreenedSubset], top
             f"{study}, depth {depth}: screen, weights {weights}, "
             f"best {len(best)} of {len(here)} scored"
         )
+        if len(here) < sizes[depth]:
+            title += f", a random sample of {sizes[depth]}"
         cells = [
             [format_subset(row.subset), format_score(row.ndcg), format_score(row.agreement)]
             for row in best

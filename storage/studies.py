@@ -138,9 +138,7 @@ def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int])
         _write_budgets(connection, record, budgets)
 
 
-def _write_budgets(
-    connection: Connection, record: StudyRecord, budgets: Mapping[int, int]
-) -> None:
+def _write_budgets(connection: Connection, record: StudyRecord, budgets: Mapping[int, int]) -> None:
     """Write the trial budget of each depth in `budgets`, adding depths that are missing."""
     for depth, budget in budgets.items():
         insert_missing(connection, Depth, _depth_row(record, depth, budget))

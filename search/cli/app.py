@@ -31,6 +31,7 @@ _COMMANDS = {
     "answer": "analyse",
     "studies": "show",
     "leaderboard": "show",
+    "best": "show",
     "trials": "show",
     "space": "spaces",
     "compare": "analyse",

@@ -25,7 +25,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     table = Table(header_style="bold")
     cells = [[_cell(value) for value in row] for row in rows]
     for number, column in enumerate(columns):
-        numeric = all(re.fullmatch(r"[-\d.:+]*", row[number]) for row in cells)
+        numeric = all(re.fullmatch(r"[-\d.:+?]*", row[number]) for row in cells)
         # keys of subsets are copied and pasted: they must not be cut
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
 
@@ -140,7 +140,9 @@ def print_best(rows: Sequence[Row]) -> None:
     ]
 
     columns = ("study", "depth", "leader", "mean", "tied", "of", "pick", "mean")
-    print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
+    margins = sorted({row["margin"] for row in rows})
+    within = f" within {margins[0]:g} of the leader" if len(margins) == 1 else ", within the margin"
+    print_table(f"Best per depth (pick: the simplest of the tied{within})", columns, cells)
 
 
 def print_trials(study: str, rows: Sequence[Row]) -> None:
@@ -210,6 +212,7 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
         "posterior mean",
         "std. deviation",
         "best of those tried with p",
+        "tied with",
         "trials",
         "measured",
     )
@@ -218,14 +221,23 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
             answer.depth,
             format_subset(answer.subset),
             format_score(answer.mean),
-            format_score(answer.deviation),
-            f"{answer.probability:.2f}",
+            format_score(answer.deviation) or "?",
+            "?" if answer.probability is None else f"{answer.probability:.2f}",
+            "?" if answer.tied is None else answer.tied,
             answer.trials,
             format_score(answer.measured),
         ]
         for answer in answers
     ]
     print_table(f"Answer of {study}", columns, cells)
+
+    depths: dict[str, list[int]] = {}
+    for answer in answers:
+        for remark in answer.remarks:
+            depths.setdefault(remark, []).append(answer.depth)
+    for remark, where in depths.items():
+        noun = "depth" if len(where) == 1 else "depths"
+        say(f"{noun} {', '.join(map(str, where))}: {remark}")
 
 
 def print_screened(

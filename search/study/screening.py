@@ -32,7 +32,8 @@ def run_screen(
 ) -> int:
     """Score every subset of `spaces` that has no score with the weights of `options` yet.
 
-    They are scored in an order of which any beginning is a fair sample. Scores are stored every few seconds, and when the walk ends, however it ends.
+    They are scored in an order of which any beginning is a fair sample. Scores are stored
+    every few seconds, and when the walk ends, however it ends.
 
     Args:
         engine: the store.

@@ -9,9 +9,12 @@ from storage.leaderboard.ranking import (
     rank_by_task,
     rank_subsets,
 )
+from storage.leaderboard.seeds import read_seed_variance
 from storage.leaderboard.status import DepthStatus, depth_statuses
+from storage.leaderboard.ties import CONFIDENCE
 
 __all__ = [
+    "CONFIDENCE",
     "DepthStatus",
     "MeasuredSubset",
     "Row",
@@ -22,4 +25,5 @@ __all__ = [
     "rank_by_task",
     "rank_subsets",
     "read_measured",
+    "read_seed_variance",
 ]

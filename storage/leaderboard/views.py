@@ -7,7 +7,8 @@ _ROUNDING = "1e-9"  # of a difference of means: 0.505 - 0.5 is not quite 0.005
 # A stored variance counts only if it was computed from the seeds and the leader of today.
 _SCORED = f"""
     SELECT
-        s.name AS study, s.margin AS margin, x.depth AS depth, x.subset AS subset, x.gaps AS gaps, x.layers AS layers,
+        s.name AS study, s.margin AS margin, x.depth AS depth, x.subset AS subset,
+        x.gaps AS gaps, x.layers AS layers,
         x.mean AS mean, x.seeds AS seeds, x.lowest AS lowest, x.highest AS highest,
         coalesce(x.sampler, x.origin) AS origin,
         x.train_seconds AS train_seconds, x.finished_at AS finished_at,
@@ -67,7 +68,6 @@ SELECT
     difference, difference_error, tied, gaps, lowest, highest, origin, train_seconds, finished_at
 FROM ({_WITH_TIES}) AS ranked
 """
-
 
 
 def pick_by(margin: str) -> str:

@@ -41,9 +41,7 @@ def evaluate(
     ] = None,
     depth: Annotated[
         list[int] | None,
-        typer.Option(
-            min=1, help="Depth of the families; repeatable. The study's when left out."
-        ),
+        typer.Option(min=1, help="Depth of the families; repeatable. The study's when left out."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; the study's when left out.")

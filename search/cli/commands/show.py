@@ -58,8 +58,11 @@ def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
 
     - `best`: the best score of a trial
 
-    - `workers`, `per hour`, `hours left`: workers alive, trials that ended in the last hour, and
-      the time until the budget is used up at that pace
+    - `workers`: workers that are alive
+
+    - `per hour`: trials that ended in the last hour
+
+    - `hours left`: until the budget is used up at that pace
     """
     with opened(store) as engine:
         rows = depth_statuses(engine)

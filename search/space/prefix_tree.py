@@ -75,9 +75,24 @@ class PrefixTree:
 
     def _following(self, prefix: Subset) -> list[int]:
         """Return the layers that some member has after `prefix`."""
-        first = prefix[-1] + 1 if prefix else 0
-        layers = range(first, self.spaces[0].layers)
-        return [layer for layer in layers if self._beginning_with((*prefix, layer))]
+        return [layer for layer, _ in self._branches(prefix)]
+
+    def _branches(self, prefix: Subset) -> list[tuple[int, int]]:
+        """Return the layers that can follow `prefix`, and the number of members below each."""
+        if prefix not in self._known:
+            spaces = [space for space in self.walked if space.beginning_with(prefix)]
+            first = prefix[-1] + 1 if prefix else 0
+            counts = (
+                (layer, sum(space.beginning_with((*prefix, layer)) for space in spaces))
+                for layer in range(first, self.spaces[0].layers)
+            )
+            self._known[prefix] = [(layer, inside) for layer, inside in counts if inside]
+        return self._known[prefix]
+
+    @cached_property
+    def _known(self) -> dict[Subset, list[tuple[int, int]]]:
+        """The branches that were counted: a run begins at the root, like the one before."""
+        return {}
 
     def _members_below(self, prefix: Subset, start: int, stop: int) -> Iterator[Subset]:
         """Yield the subsets that begin with `prefix`, from number `start` to before `stop`.
@@ -85,22 +100,17 @@ class PrefixTree:
         They are numbered as a walk down the tree meets them: a prefix before its continuations.
         """
         number = 0
-        if any(prefix in space for space in self.walked):
+        if any(len(prefix) == space.depth and prefix in space for space in self.walked):
             if start <= 0 < stop:
                 yield prefix
             number = 1
 
-        for layer in range(prefix[-1] + 1 if prefix else 0, self.spaces[0].layers):
+        for layer, inside in self._branches(prefix):
             if number >= stop:
                 return
-            inside = self._beginning_with((*prefix, layer))
             if number + inside > start:
                 yield from self._members_below((*prefix, layer), start - number, stop - number)
             number += inside
-
-    def _beginning_with(self, prefix: Subset) -> int:
-        """Return the number of members that begin with `prefix`."""
-        return sum(space.beginning_with(prefix) for space in self.walked)
 
 
 def _spread(places: Sequence[int], rng: Random) -> list[int]:

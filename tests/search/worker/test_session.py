@@ -44,9 +44,7 @@ def test_what_decides_no_score_is_taken_over(engine: Engine, begin: Begin) -> No
     assert begin(trials={"2": 3, "3": 6}, sampler="swap").changes == ()
 
 
-def test_an_added_depth_is_worked_on_and_a_removed_one_is_not(
-    engine: Engine, begin: Begin
-) -> None:
+def test_an_added_depth_is_worked_on_and_a_removed_one_is_not(engine: Engine, begin: Begin) -> None:
     run_trials(begin(only=[2], budget=1), Watcher())
     session = begin(depths=[3, 4], trials=2)
     run_trials(session, Watcher())

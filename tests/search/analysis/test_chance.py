@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from search.analysis.chance import covariance_over_queries, read_chance
@@ -34,7 +35,7 @@ def recorded(
     return study, trials
 
 
-def expected(trials: Sequence[ScoredTrial], subsets: Sequence[Subset]) -> object:
+def expected(trials: Sequence[ScoredTrial], subsets: Sequence[Subset]) -> NDArray[np.float64]:
     """Return Q as NumPy computes it from the scores by query."""
     total = np.zeros((len(subsets), len(subsets)))
     for task, number in QUERIES.items():
@@ -49,6 +50,7 @@ def test_covariance_is_that_of_the_queries_within_their_tasks(
 ) -> None:
     study, trials = recorded(engine, queries=True, repeated=repeated)
     found = read_chance(engine, study, 3).query_covariance(SUBSETS[:4])
+    assert found is not None
     np.testing.assert_allclose(found, expected(trials, SUBSETS[:4]), atol=1e-15)
 
 
@@ -83,7 +85,8 @@ def test_where_nothing_is_known_no_subset_is_ruled_out(engine: Engine) -> None:
         finish_trial(engine, study, new_trial(subset), Result(score))
 
     chance = read_chance(engine, study, 3)
-    assert (chance.tied, chance.untold) == ({SUBSETS[0]}, set(SUBSETS[1:3]))
+    assert chance.tied == frozenset({SUBSETS[0]})
+    assert chance.untold == frozenset(SUBSETS[1:3])
     assert all(map(chance.may_be_best, SUBSETS[:3]))
     assert chance.query_covariance(SUBSETS[:3]) is None
 
@@ -103,6 +106,8 @@ def test_a_single_task_without_queries_says_nothing() -> None:
 def test_a_single_subset_has_a_variance() -> None:
     queries = {("nq", name): score for name, score in zip("abc", (0.1, 0.4, 0.7), strict=True)}
     found = covariance_over_queries([measured({"nq": 0.4}, queries)])
-    np.testing.assert_allclose(found, [[0.09 / 3]])
+    assert found is not None
+    assert found == pytest.approx(np.array([[0.09 / 3]]))
     found = covariance_over_queries([measured({"nq": 0.4, "arg": 0.6}, queries)])
-    np.testing.assert_allclose(found, [[0.02 / 2]])  # a task without queries: the tasks are units
+    assert found is not None
+    assert found == pytest.approx(np.array([[0.02 / 2]]))  # a task without queries: tasks are units

@@ -208,7 +208,8 @@ def test_line_counts_the_trials_of_all_workers() -> None:
 
 def test_line_has_the_last_counts_while_the_database_is_away() -> None:
     def away() -> list[DepthStatus]:
-        raise OperationalError("SELECT", {}, Exception("gone"))
+        statement = "SELECT"
+        raise OperationalError(statement, {}, ConnectionError())
 
     report = WorkerProgress({4: 1}, {4: 9}, study="s", look=away)
     assert report.describe() == "s: depth 4: 1 of 9 trials"
@@ -216,11 +217,17 @@ def test_line_has_the_last_counts_while_the_database_is_away() -> None:
 
 @pytest.mark.parametrize("kind", ["screen", "worker", "loading"])
 def test_lines_are_printed_meanwhile(
-    kind: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     printed = threading.Event()
+    lines: list[str] = []
+
+    def remark(line: str) -> None:
+        lines.append(line)
+        printed.set()
+
     monkeypatch.setattr(pulse, "EVERY_SECONDS", 0.001)
-    monkeypatch.setattr(pulse, "remark", lambda line: (print(line), printed.set()))
+    monkeypatch.setattr(pulse, "remark", remark)
 
     def build(*_: object, **__: object) -> None:
         assert printed.wait(5)
@@ -229,7 +236,9 @@ def test_lines_are_printed_meanwhile(
     if kind == "loading":
         load_evaluator(short(), tmp_path, "cpu")
     else:
-        shown = StageProgress("a") if kind == "screen" else WorkerProgress({}, {2: 5}, study="a")
+        shown: StageProgress | WorkerProgress = StageProgress("a")
+        if kind == "worker":
+            shown = WorkerProgress({}, {2: 5}, study="a")
         with shown:
             assert printed.wait(5)
 
@@ -238,7 +247,7 @@ def test_lines_are_printed_meanwhile(
         "worker": "a: depth 2: 0 of 5 trials",
         "loading": "loading the base and data of a, 0 s so far",
     }
-    assert capsys.readouterr().out.splitlines()[0] == expected[kind]
+    assert lines[0] == expected[kind]
 
 
 # around it

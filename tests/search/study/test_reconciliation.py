@@ -134,8 +134,7 @@ FREE = [
     (
         "space.pinned",
         [],
-        "space.pinned: [18] -> [], taken over; subsets that were tried under the old rules stay "
-        "on the leaderboard",
+        "space.pinned: [18] -> [], taken over; subsets that were tried under the old rules stay on",
     ),
 ]
 

@@ -35,7 +35,7 @@ def test_another_recipe_or_seed_is_refused(engine: Engine, begin: Begin, dump: D
     assert dump(engine) == before
 
 
-def test_what_decides_no_score_is_taken_over(engine: Engine, begin: Begin) -> None:
+def test_what_decides_no_score_is_taken_over(begin: Begin) -> None:
     assert begin().changes == ()
     found = begin(trials={"2": 3, "3": 6}, sampler="swap")
     assert 'study.trials: {"2": 3, "3": 3} -> {"2": 3, "3": 6}, taken over' in found.changes

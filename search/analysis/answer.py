@@ -109,7 +109,7 @@ def find_answer(
         mean=float(mean[0]),
         deviation=deviation,
         probability=_probability(mean, covariance, rivals, chance),
-        tied=None if chance is None or chance.untold else len(chance.tied - {rivals[0]}),
+        tied=None if chance is None or chance.unknown else len(chance.tied - {rivals[0]}),
         trials=int(trials.counts[place]),
         measured=float(trials.means[place]),
         remarks=tuple(_remarks(trials, covariance, chance)),
@@ -161,7 +161,7 @@ def _probability(
     if covariance is None or len(rivals) == 1:
         return None
     found = probability_first_is_best(mean, covariance)
-    if chance is not None and (chance.tied | chance.untold) - {rivals[0]}:
+    if chance is not None and (chance.tied | chance.unknown) - {rivals[0]}:
         return min(found, CONFIDENCE)
     return found
 

@@ -42,19 +42,19 @@ class Chance:
 
     Attributes:
         tied: subsets that cannot be told apart from the leader, itself among them.
-        untold: subsets of which it is not known whether they can.
+        unknown: subsets of which it is not known whether they can.
         seed_variance: variance of a score between seeds; None while nothing shows it.
         query_covariance: returns Q of some subsets; None where nothing shows it.
     """
 
     tied: frozenset[Subset]
-    untold: frozenset[Subset]
+    unknown: frozenset[Subset]
     seed_variance: float | None
     query_covariance: Callable[[Sequence[Subset]], Covariance | None]
 
     def may_be_best(self, subset: Subset) -> bool:
         """Whether the leaderboard does not tell `subset` apart from the leader."""
-        return subset in self.tied or subset in self.untold
+        return subset in self.tied or subset in self.unknown
 
 
 def read_chance(engine: Engine, study: StudyRecord, depth: int) -> Chance:
@@ -66,7 +66,7 @@ def read_chance(engine: Engine, study: StudyRecord, depth: int) -> Chance:
 
     return Chance(
         tied=frozenset(parse_subset(row["subset"]) for row in rows if row["tied"] == 1),
-        untold=frozenset(parse_subset(row["subset"]) for row in rows if row["tied"] is None),
+        unknown=frozenset(parse_subset(row["subset"]) for row in rows if row["tied"] is None),
         seed_variance=read_seed_variance(engine, study, depth),
         query_covariance=query_covariance,
     )

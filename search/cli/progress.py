@@ -160,6 +160,7 @@ class WorkerProgress:
         self._pace, self._stage = Pace(clock), StageClock(clock)
         self._pace.left(*self._all_trials())
         self._pulse = Pulse(self.describe)
+
         self._bars = _bars()
         self._depths: dict[int, TaskID] = {
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))

@@ -259,12 +259,14 @@ def print_screened(
     for depth in sorted({row.depth for row in rows}):
         here = [row for row in rows if row.depth == depth]
         best = sorted(here, key=lambda row: -row.ndcg)[:top]
+
         title = (
             f"{study}, depth {depth}: screen, weights {weights}, "
             f"best {len(best)} of {len(here)} scored"
         )
         if len(here) < sizes[depth]:
             title += f", a random sample of {sizes[depth]}"
+
         cells = [
             [format_subset(row.subset), format_score(row.ndcg), format_score(row.agreement)]
             for row in best

@@ -69,6 +69,30 @@ SELECT
 FROM ({_WITH_TIES}) AS ranked
 """
 
+_PICK = f"""
+SELECT
+    study, depth, count(*) AS subsets, max(leader) AS leader, max(leader_mean) AS leader_mean,
+    CASE WHEN count(tied) = count(*) THEN sum(tied) END AS tied,
+    max(CASE WHEN place = 1 THEN subset END) AS pick,
+    max(CASE WHEN place = 1 THEN mean END) AS pick_mean,
+    max({{margin}}) AS margin
+FROM (
+    SELECT
+        study, margin, depth, subset, mean, tied, leader, leader_mean,
+        row_number() OVER (
+            PARTITION BY study, depth
+            ORDER BY
+                CASE
+                    WHEN tied = 1 AND leader_mean - mean <= {{margin}} + {_ROUNDING} THEN 0
+                    ELSE 1
+                END,
+                gaps, layers
+        ) AS place
+    FROM ({_WITH_TIES}) AS ranked
+) AS placed
+GROUP BY study, depth
+"""
+
 
 def pick_by(margin: str) -> str:
     """Return SQL for the leader, the ties and the pick of each depth.
@@ -79,27 +103,7 @@ def pick_by(margin: str) -> str:
     Args:
         margin: SQL for the margin; `margin` is the study's own.
     """
-    return f"""
-SELECT
-    study, depth, count(*) AS subsets, max(leader) AS leader, max(leader_mean) AS leader_mean,
-    CASE WHEN count(tied) = count(*) THEN sum(tied) END AS tied,
-    max(CASE WHEN place = 1 THEN subset END) AS pick,
-    max(CASE WHEN place = 1 THEN mean END) AS pick_mean,
-    max({margin}) AS margin
-FROM (
-    SELECT
-        study, margin, depth, subset, mean, tied, leader, leader_mean,
-        row_number() OVER (
-            PARTITION BY study, depth
-            ORDER BY
-                CASE WHEN tied = 1 AND leader_mean - mean <= {margin} + {_ROUNDING}
-                    THEN 0 ELSE 1 END,
-                gaps, layers
-        ) AS place
-    FROM ({_WITH_TIES}) AS ranked
-) AS placed
-GROUP BY study, depth
-"""
+    return _PICK.format(margin=margin)
 
 
 BEST_PER_DEPTH = f"CREATE VIEW best_per_depth AS {pick_by('margin')}"

@@ -1,9 +1,11 @@
 """The command that scores subsets chosen by hand: evaluate."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 import evaluators
 from search.cli.options import DEFAULT_STORE, Device, Store, StudyPath
@@ -63,14 +65,7 @@ def evaluate(
         file = find_reconciled(engine, file)
         evaluator = load_evaluator(file, folder, device)
         chosen = _choose(words, file, evaluator.description, depth or file.study.depths)
-        depths = sorted({len(kept) for kept in chosen})
-        for number in depths:
-            if number not in file.study.depths:
-                remark(f"depth {number} is not among the study's: recorded beside them")
-
-        session = begin_manual(engine, file, folder, evaluator, depths)
-        for change in session.changes:
-            remark(change)
+        session = _begin(engine, file, folder, evaluator, chosen)
         try:
             failed = _run_all(session, chosen, file.study.seed if seed is None else seed)
         finally:
@@ -80,6 +75,25 @@ def evaluate(
     keys = {format_subset(kept) for kept in chosen}
     print_ranking([row for row in rows if row["subset"] in keys])
     _require_all(failed, len(chosen))
+
+
+def _begin(
+    engine: Engine,
+    file: StudyFile,
+    folder: Path,
+    evaluator: evaluators.Evaluator,
+    chosen: Sequence[Subset],
+) -> Session:
+    """Create or join the study, and say what of it changes."""
+    depths = sorted({len(kept) for kept in chosen})
+    for depth in depths:
+        if depth not in file.study.depths:
+            remark(f"depth {depth} is not among the study's: recorded beside them")
+
+    session = begin_manual(engine, file, folder, evaluator, depths)
+    for change in session.changes:
+        remark(change)
+    return session
 
 
 def _require_readable(words: Sequence[str], depths: Sequence[int] | None) -> None:
@@ -92,6 +106,7 @@ def _require_readable(words: Sequence[str], depths: Sequence[int] | None) -> Non
         families = ", ".join(FAMILIES)
         message = f"name at least one subset, such as 0_1_2_18, or family: {families}"
         raise InputError(message)
+
     for word in words:
         if word not in FAMILIES:
             try:
@@ -99,6 +114,7 @@ def _require_readable(words: Sequence[str], depths: Sequence[int] | None) -> Non
             except StoreInputError as error:
                 message = f"{error}, or a family: {', '.join(FAMILIES)}"
                 raise InputError(message) from error
+
     if depths and not any(word in FAMILIES for word in words):
         message = "--depth is the depth of families, and none is named: leave it out"
         raise InputError(message)
@@ -138,19 +154,18 @@ def _run_all(session: Session, chosen: Sequence[Subset], seed: int) -> dict[str,
     Returns:
         For each subset that has no score the reason, by its key.
     """
-    several = len(chosen) > 1
+    name, several = session.study.name, len(chosen) > 1
     failed: dict[str, str] = {}
+
     with (
-        interruptible(
-            f"the claimed trial of {session.study.name} was given back: "
-            "the next worker takes it first"
-        ),
-        WorkerProgress({}, {}, study=session.study.name, failures=several) as report,
+        interruptible(f"the claimed trial of {name} was given back: the next worker takes it"),
+        WorkerProgress({}, {}, study=name, failures=several) as report,
     ):
         for number, kept in enumerate(chosen, 1):
             key = format_subset(kept)
             if several:
                 remark(f"{number} of {len(chosen)}: {key}")
+
             try:
                 reason = _run_one(session, kept, seed, report)
             except SearchError as error:
@@ -159,6 +174,7 @@ def _run_all(session: Session, chosen: Sequence[Subset], seed: int) -> dict[str,
                     remark(reason)
             if reason:
                 failed[key] = reason
+
     return failed
 
 
@@ -172,6 +188,7 @@ def _run_one(session: Session, kept: Subset, seed: int, report: WorkerProgress) 
     if claim is None:
         say(f"{format_subset(kept)} was evaluated before")
         return None
+
     result = run_trial(session, claim, report)
     if result.mean is not None:
         return None

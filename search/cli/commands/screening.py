@@ -56,38 +56,45 @@ def screen(
     """
     file = read_study_file(study)
     require_depths(file, depth)
-    options = file.screen.model_copy(update={"weights": weights} if weights else {})
     if not show:
+        options = file.screen.model_copy(update={"weights": weights} if weights else {})
         _screen(file, study.resolve().parent, options, depth, store, device)
-    shown = depth or file.study.depths
+    _show(file, depth or file.study.depths, weights, store, as_json=as_json)
 
+
+def _show(
+    file: StudyFile,
+    depths: Sequence[int],
+    weights: str | None,
+    store: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the scores of `depths` with `weights`, with all kinds of them when None."""
     with opened(store) as engine:
         record = find_study(engine, file.study.name)
-        scores = read_screened(engine, record.id)
-        scores = {kind: scores[kind] for kind in scores if weights in (None, kind)}
-        fits = measure_fits(engine, record.id, shown)
-        fits = [fit for fit in fits if weights in (None, fit.weights)]
         base = evaluators.Description(record.base, record.layers, record.period)
-        spaces = [build_space(file, number, base) for number in shown]
-        unfinished = unfinished_screens(engine, record.id, spaces)
+        spaces = {number: build_space(file, number, base) for number in depths}
+        scores = {
+            kind: [row for row in rows if row.subset in spaces.get(row.depth, ())]
+            for kind, rows in read_screened(engine, record.id).items()
+            if weights in (None, kind)
+        }
+        fits = measure_fits(engine, record.id, depths)
+        fits = [fit for fit in fits if weights in (None, fit.weights)]
+        unfinished = unfinished_screens(engine, record.id, list(spaces.values()))
 
-    sizes = {space.depth: space.count for space in spaces}
-    members = {space.depth: space for space in spaces}
-    scores = {
-        kind: [row for row in rows if row.subset in members.get(row.depth, ())]
-        for kind, rows in scores.items()
-    }
+    sizes = {number: space.count for number, space in spaces.items()}
     if as_json:
         _print_json(sizes, scores, fits)
-        return
-    if not any(scores.values()):
+    elif any(scores.values()):
+        for kind, rows in scores.items():
+            print_screened(file.study.name, kind, rows, sizes, _TOP)
+        print_fits(fits)
+        for line in unfinished:
+            say(line)
+    else:
         say("no subset was screened yet")
-        return
-    for kind, rows in scores.items():
-        print_screened(file.study.name, kind, rows, sizes, _TOP)
-    print_fits(fits)
-    for line in unfinished:
-        say(line)
 
 
 def _print_json(

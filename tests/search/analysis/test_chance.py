@@ -74,7 +74,7 @@ def test_ties_are_those_of_the_leaderboard(engine: Engine) -> None:
     chance, rows = read_chance(engine, study, 3), leaderboard_rows(engine)
     assert 1 < len(chance.tied) < len(SUBSETS)
     assert chance.tied == {subset for subset, row in rows.items() if row["tied"]}
-    assert chance.untold == frozenset()
+    assert chance.unknown == frozenset()
     assert chance.seed_variance is None
     assert {subset for subset in SUBSETS if chance.may_be_best(subset)} == chance.tied
 
@@ -86,7 +86,7 @@ def test_where_nothing_is_known_no_subset_is_ruled_out(engine: Engine) -> None:
 
     chance = read_chance(engine, study, 3)
     assert chance.tied == frozenset({SUBSETS[0]})
-    assert chance.untold == frozenset(SUBSETS[1:3])
+    assert chance.unknown == frozenset(SUBSETS[1:3])
     assert all(map(chance.may_be_best, SUBSETS[:3]))
     assert chance.query_covariance(SUBSETS[:3]) is None
 

@@ -187,11 +187,11 @@ def test_depths_come_and_go(study: StudyRecord) -> None:
 
 def test_the_margin_is_recorded(study: StudyRecord) -> None:
     data = full()
-    data["study"]["margin"] = 0.01
+    data["study"]["margin"] = 0.02
     found = reconcile(study, parse_study_file(data))
-    assert found.changes == ("study.margin: 0.005 -> 0.01, taken over",)
+    assert found.changes == ("study.margin: 0.01 -> 0.02, taken over",)
     assert found.update is not None
-    assert found.update.margin == 0.01
+    assert found.update.margin == 0.02
 
 
 def test_keys_that_came_with_a_later_release_count_with_their_defaults(study: StudyRecord) -> None:
@@ -199,7 +199,7 @@ def test_keys_that_came_with_a_later_release_count_with_their_defaults(study: St
     plain = parse_study_file(full()).plain()
     del plain["screen"], plain["study"]["replicates"], plain["study"]["margin"]
     old = replace(study, file=plain)
-    assert reconcile(old, without("screen", "study.replicates")).changes == ()
+    assert reconcile(old, without("screen", "study.replicates", "study.margin")).changes == ()
     assert "screen.queries: 10 -> 5, taken over" in reconcile(old, parse_study_file(full())).changes
 
 

@@ -56,6 +56,7 @@ def screen(
     """
     file = read_study_file(study)
     require_depths(file, depth)
+
     if not show:
         options = file.screen.model_copy(update={"weights": weights} if weights else {})
         _screen(file, study.resolve().parent, options, depth, store, device)

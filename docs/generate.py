@@ -250,9 +250,10 @@ def _values(option: Any) -> str:
     annotation = option.type_descriptor.annotation
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
-    if annotation in (int, list[int]):
+    if annotation in (int, list[int], float):
         low, high = getattr(option, "min", None), getattr(option, "max", None)
-        return _describe_range("integer", {"minimum": low, "maximum": high})
+        kind = "number" if annotation is float else "integer"
+        return _describe_range(kind, {"minimum": low, "maximum": high})
     return "path" if annotation is Path else "text"
 
 

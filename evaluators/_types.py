@@ -1,7 +1,7 @@
 """Protocols and records of evaluators: their input, their output and their optional abilities."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -239,12 +239,8 @@ class SubsetTree(Protocol):
     base. Without, the type of a layer is that of its position in the rhythm of the base.
     """
 
-    def children(self, prefix: tuple[int, ...]) -> Sequence[int]:
-        """Return the layers that can follow `prefix` on the way to a wanted subset, ascending."""
-        ...
-
-    def wanted(self, subset: tuple[int, ...]) -> bool:
-        """Whether this node is a subset to score, and not only a prefix of longer ones."""
+    def order(self) -> Iterator[tuple[int, ...]]:
+        """Yield each subset to score once, mostly next to others that begin with its layers."""
         ...
 
     def draw(self, rng: Random) -> tuple[int, ...]:
@@ -259,7 +255,7 @@ class Screener(Protocol):
     def screen(
         self, tree: SubsetTree, options: ScreenOptions, progress: Progress = silent
     ) -> Iterator[ScreenScore]:
-        """Score every subset that `tree` wants, depth first.
+        """Score every subset of `tree`, in its order.
 
         Args:
             tree: the subsets.

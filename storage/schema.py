@@ -77,6 +77,8 @@ class Study(Table):
     """Pooling, prompts and the like of the base when it began; NULL before release 0.5."""
     reference: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether workers try the whole base, too, outside the budgets."""
+    margin: Mapped[float] = mapped_column(server_default=text("0.005"))
+    """How far below the leader's mean a pick may lie; the default is `DEFAULT_MARGIN`."""
     created_at: Mapped[datetime] = mapped_column(insert_default=utc_now())
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Engine, delete, func, insert, select
+from sqlalchemy import Engine, delete, insert, select
 
 from storage.database import insert_missing, patient, read, utc_now, write
 from storage.schema import Screen, ScreenFit, Study
@@ -94,16 +94,6 @@ def read_screened(
         for weights, subset, ndcg, agreement in connection.execute(query):
             found.setdefault(weights, []).append(ScreenedSubset(subset, ndcg, agreement))
     return found
-
-
-def count_screened(engine: Engine, study_id: int) -> dict[tuple[str, int], int]:
-    """Return the number of scored subsets by kind of weights and depth."""
-    kind = (Screen.weights, Screen.depth)
-    query = select(*kind, func.count()).where(Screen.study_id == study_id)
-
-    with read(engine) as connection:
-        rows = connection.execute(query.group_by(*kind).order_by(*kind))
-        return {(weights, depth): number for weights, depth, number in rows}
 
 
 def replace_fits(

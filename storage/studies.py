@@ -1,15 +1,20 @@
 """Studies in the store: begin, join, look up, delete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, delete, exists, select, update
 
 from storage.database import insert_missing, read, write
 from storage.errors import InputError
-from storage.schema import Depth, Study, Task
+from storage.schema import Depth, Screen, Study, Task
+
+DEFAULT_MARGIN = 0.005
+"""How far below the leader's mean a pick may lie unless the study says otherwise: half the standard
+error of a mean over some 600 queries, so that simplicity costs less than chance does. A heuristic.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class StudyDefinition:
             weights, by name; None in a study that began before they were recorded.
         tasks: test set and share of each task; empty when all tasks of one set count alike.
         reference: whether workers try the whole base, too, outside the budgets.
+        margin: how far below the leader's mean a pick may lie.
     """
 
     name: str
@@ -54,6 +60,7 @@ class StudyDefinition:
     settings: Mapping[str, Any] | None = None
     tasks: Mapping[str, TaskShare] = field(default_factory=dict)
     reference: bool = False
+    margin: float = DEFAULT_MARGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +71,37 @@ class StudyRecord(StudyDefinition):
         id: its number in this store.
         uid: 32 hexadecimal digits that no other study has, in any store.
         budgets: trial budget by depth.
+        is_screened: whether subsets were screened.
     """
 
     id: int
     uid: str
     budgets: Mapping[int, int]
+    is_screened: bool = False
 
     @property
     def searched_depths(self) -> list[int]:
         """Depths with subsets to choose from: not that of the reference, which has only one."""
         return [depth for depth, budget in self.budgets.items() if budget or depth < self.layers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyUpdate:
+    """Changes to a study that alter none of its results.
+
+    Attributes:
+        file: the whole study file from now on.
+        margin: how far below the leader's mean a pick may lie from now on.
+        budgets: new trial budget of each depth that gets one.
+        closed: depths of which no more trials may be begun.
+        fingerprints: SHA-256 of base and data from now on; None leaves them as they are.
+    """
+
+    file: Mapping[str, Any]
+    margin: float
+    budgets: Mapping[int, int]
+    closed: Collection[int]
+    fingerprints: Mapping[str, str] | None = None
 
 
 def optuna_name(study: str, depth: int) -> str:
@@ -85,31 +113,38 @@ def begin_study(
     engine: Engine,
     definition: StudyDefinition,
     budgets: Mapping[int, int],
-    check: Callable[[StudyRecord], None] | None = None,
+    join: Callable[[StudyRecord], StudyUpdate | None] | None = None,
 ) -> StudyRecord:
-    """Create a study, or join the one of the same name when `check` accepts it.
+    """Create a study, or join the one of the same name when `join` accepts it.
 
-    Nothing is written when `check` raises.
+    All in one transaction: of two processes that join at the same time, the second one finds what
+    the first has changed. Nothing is written when `join` raises.
 
     Args:
         engine: the store.
         definition: the study.
         budgets: trial budget by depth; a depth that the store has keeps its own.
-        check: called with the study as the store has it; raises when it may not be joined.
+        join: called with the study as the store has it; returns how to change it, None to leave it
+            as it is; raises when it may not be joined.
     """
     with write(engine) as connection:
         row = asdict(definition) | {"uid": uuid4().hex}
         del row["tasks"]
         insert_missing(connection, Study, row)
+
+        # one process at a time; results may still refer to the study meanwhile
+        lock = select(Study.id).where(Study.name == definition.name)
+        connection.execute(lock.with_for_update(key_share=True))
         record = _find(connection, definition.name)
-        if check is not None:
-            check(record)
+        found = join(record) if join is not None else None
 
         # of a study of an earlier release, too: the first to join it lists its tasks
         if tasks := _task_rows(record.id, definition.tasks):
             insert_missing(connection, Task, tasks)
         depths = [_depth_row(record, depth, budget) for depth, budget in budgets.items()]
         insert_missing(connection, Depth, depths)
+        if found is not None:
+            _update(connection, record, found)
         return _find(connection, definition.name)
 
 
@@ -120,13 +155,32 @@ def _task_rows(study_id: int, tasks: Mapping[str, TaskShare]) -> list[dict[str, 
     ]
 
 
+def _update(connection: Connection, record: StudyRecord, change: StudyUpdate) -> None:
+    """Write the changes to a study."""
+    values: dict[str, object] = {"file": change.file, "margin": change.margin}
+    if change.fingerprints is not None:
+        values["fingerprints"] = dict(change.fingerprints)
+    connection.execute(update(Study).where(Study.id == record.id).values(values))
+
+    _write_budgets(connection, record, change.budgets)
+    closed = (Depth.study_id == record.id, Depth.depth.in_(change.closed))
+    connection.execute(
+        update(Depth).where(*closed, Depth.budget > Depth.taken).values(budget=Depth.taken)
+    )
+
+
 def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int]) -> None:
     """Set the trial budget of each depth in `budgets`, adding depths the study does not have."""
     with write(engine) as connection:
-        for depth, budget in budgets.items():
-            insert_missing(connection, Depth, _depth_row(record, depth, budget))
-            here = (Depth.study_id == record.id, Depth.depth == depth)
-            connection.execute(update(Depth).where(*here).values(budget=budget))
+        _write_budgets(connection, record, budgets)
+
+
+def _write_budgets(connection: Connection, record: StudyRecord, budgets: Mapping[int, int]) -> None:
+    """Write the trial budget of each depth in `budgets`, adding depths that are missing."""
+    for depth, budget in budgets.items():
+        insert_missing(connection, Depth, _depth_row(record, depth, budget))
+        here = (Depth.study_id == record.id, Depth.depth == depth)
+        connection.execute(update(Depth).where(*here).values(budget=budget))
 
 
 def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> StudyRecord:
@@ -182,10 +236,11 @@ def _find(connection: Connection, name: str) -> StudyRecord:
 
     parts = select(Task.task, Task.test_set, Task.share).where(Task.study_id == row["id"])
     tasks = {part.task: TaskShare(part.test_set, part.share) for part in connection.execute(parts)}
+    screened = select(exists().where(Screen.study_id == row["id"]))
 
     fields = {column: value for column, value in row.items() if column != "created_at"}
     fields |= {"versions": row["versions"] or {}, "budgets": budgets, "tasks": tasks}
-    return StudyRecord(**fields)
+    return StudyRecord(**fields, is_screened=bool(connection.execute(screened).scalar()))
 
 
 def study_names(engine: Engine) -> list[str]:

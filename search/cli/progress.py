@@ -1,10 +1,11 @@
-"""The progress of a command: bars on a terminal, a line per trial elsewhere.
+"""The progress of a command: bars on a terminal, elsewhere a line per trial and every 30 seconds.
 
 Also the two moments around it: loading the evaluator, and being interrupted.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,12 +21,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 import evaluators
 from search.cli.output import errors, remark
+from search.cli.pulse import Clock, Pace, Pulse, StageClock, format_seconds
 from search.cli.tables import format_error
 from search.study.file import StudyFile
 from search.study.plan import build_evaluator
+from storage.leaderboard import DepthStatus
 from storage.queue import Claim, Result
 from storage.states import Origin
 
@@ -53,7 +57,11 @@ def load_evaluator(
         evaluators.InputError: base or data are missing or do not fit.
     """
     loaded = "base" if base_only else "base and data"
-    with errors.status(f"loading the {loaded} of {file.study.name}"):
+    doing, pace = f"loading the {loaded} of {file.study.name}", Pace()
+    with (
+        errors.status(doing),
+        Pulse(lambda: f"{doing}, {format_seconds(pace.seconds)} so far"),
+    ):
         return build_evaluator(file, folder, device, base_only=base_only)
 
 
@@ -82,16 +90,30 @@ def _bars() -> Progress:
 
 
 class StageProgress:
-    """One bar that begins anew with each stage."""
+    """One bar that begins anew with each stage.
 
-    def __init__(self) -> None:
+    Args:
+        title: what the command does, in words.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, title: str, clock: Clock = time.monotonic) -> None:
         self._bars = _bars()
         self._tasks: dict[str, TaskID] = {}
+        self._title, self._pace = title, Pace(clock)
+        self._stage = StageClock(clock)
+        self._pulse = Pulse(self.describe)
 
     def __enter__(self) -> Self:
         """Show the bar."""
         self._bars.start()
+        self._pulse.__enter__()
         return self
+
+    def describe(self) -> str:
+        """Return the progress as a line."""
+        now = self._stage.describe() or f"{format_seconds(self._pace.seconds)} so far"
+        return f"{self._title}: {now}"
 
     def __exit__(
         self,
@@ -100,10 +122,12 @@ class StageProgress:
         traceback: TracebackType | None,
     ) -> None:
         """Leave the bar standing."""
+        self._pulse.__exit__(kind, error, traceback)
         self._bars.stop()
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Move the bar of this stage."""
+        self._stage.note(_STAGES.get(name, name), done, total)
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(_STAGES.get(name, name))
         self._bars.update(self._tasks[name], completed=done, total=total)
@@ -115,8 +139,10 @@ class WorkerProgress:
     Args:
         done: trials that are over, by depth.
         budgets: trials in all, by depth.
-        references: trials of the reference that are over, and in all; None without any.
+        study: name of the study.
         failures: whether to print a line for a failed trial.
+        look: returns the progress of the study by all workers; none when left out.
+        clock: seconds that only grow.
     """
 
     def __init__(
@@ -124,11 +150,19 @@ class WorkerProgress:
         done: Mapping[int, int],
         budgets: Mapping[int, int],
         *,
-        references: tuple[int, int] | None = None,
+        study: str = "",
         failures: bool = True,
+        look: Callable[[], Sequence[DepthStatus]] = list,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._failures = failures
         self._subset = ""
+        self._study, self._look, self._clock = study, look, clock
+        self._counts = {depth: (done.get(depth, 0), budget) for depth, budget in budgets.items()}
+        self._pace, self._stage = Pace(clock), StageClock(clock)
+        self._pace.left(*self._all_trials())
+        self._pulse = Pulse(self.describe)
+
         self._bars = _bars()
         self._depths: dict[int, TaskID] = {
             depth: self._bars.add_task(f"depth {depth}", total=budget, completed=done.get(depth, 0))
@@ -136,15 +170,13 @@ class WorkerProgress:
         }
 
         self._reference: TaskID | None = None
-        if references is not None:
-            ended, total = references
-            self._reference = self._bars.add_task("reference", total=total, completed=ended)
 
         self._trial = self._bars.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
         """Show the bars."""
         self._bars.start()
+        self._pulse.__enter__()
         return self
 
     def __exit__(
@@ -154,21 +186,43 @@ class WorkerProgress:
         traceback: TracebackType | None,
     ) -> None:
         """Take the trial's bar away and leave the bars of the depths standing."""
+        self._pulse.__exit__(kind, error, traceback)
         self._bars.remove_task(self._trial)
         self._bars.stop()
 
+    def describe(self) -> str:
+        """Return the progress as a line: trials by depth, the running trial, and the time left."""
+        with suppress(SQLAlchemyError):  # the database may be away: the last counts will do
+            for row in self._look():
+                if row.depth in self._counts:
+                    self._counts[row.depth] = (row.complete + row.failed, row.budget)
+
+        counts = [f"depth {depth}: {n} of {all_}" for depth, (n, all_) in self._counts.items()]
+        trials = ", ".join(counts) + " trials" if counts else ""
+        now = " ".join(filter(None, (self._subset, self._stage.describe())))
+        parts = (trials + self._pace.left(*self._all_trials()), now)
+        return ": ".join(filter(None, (self._study, "; ".join(filter(None, parts)))))
+
+    def _all_trials(self) -> tuple[int, int]:
+        """Return the numbers of trials of all depths: over, and in all."""
+        counts = self._counts.values()
+        return sum(done for done, _ in counts), sum(budget for _, budget in counts)
+
     def started(self, claim: Claim) -> None:
         """Begin a bar for the trial."""
-        self._subset = claim.key
+        self._subset, self._stage = claim.key, StageClock(self._clock)
         self._bars.reset(self._trial, description=self._subset, total=None)
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Move the trial's bar."""
+        self._stage.note(_STAGES.get(name, name), done, total)
         description = f"{self._subset} {_STAGES.get(name, name)}"
         self._bars.update(self._trial, description=description, completed=done, total=total)
 
     def finished(self, claim: Claim, result: Result) -> None:
         """Print the trial's line and move its depth's bar."""
+        self._subset, self._stage = "", StageClock(self._clock)
+        self._advance(claim)
         if result.mean is None and not self._failures:
             return
 
@@ -184,14 +238,26 @@ class WorkerProgress:
             line += f"  [dim]({escape(note)})[/dim]"
         self._bars.console.print(line, highlight=False, soft_wrap=True)
 
+    def count_references(self, done: int, total: int) -> None:
+        """Add a bar for the trials of the reference.
+
+        Args:
+            done: trials of it that are over.
+            total: trials of it in all.
+        """
+        self._reference = self._bars.add_task("reference", total=total, completed=done)
+
+    def _advance(self, claim: Claim) -> None:
+        """Count a trial that has ended, if its depth's budget does."""
         if claim.depth in self._depths and claim.origin.is_budgeted:
             self._bars.advance(self._depths[claim.depth])
+            done, budget = self._counts[claim.depth]
+            self._counts[claim.depth] = (done + 1, budget)
         if claim.origin is Origin.REFERENCE and self._reference is not None:
             self._bars.advance(self._reference)
 
     def waiting(self, running: int) -> None:
         """Say that trials of other workers are waited for."""
         noun = "trial" if running == 1 else "trials"
-        self._bars.reset(
-            self._trial, description=f"waiting for {running} {noun} elsewhere", total=None
-        )
+        self._subset = f"waiting for {running} {noun} elsewhere"
+        self._bars.reset(self._trial, description=self._subset, total=None)

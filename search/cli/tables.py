@@ -25,7 +25,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     table = Table(header_style="bold")
     cells = [[_cell(value) for value in row] for row in rows]
     for number, column in enumerate(columns):
-        numeric = all(re.fullmatch(r"[-\d.:+]*", row[number]) for row in cells)
+        numeric = all(re.fullmatch(r"[-\d.:+?]*", row[number]) for row in cells)
         # keys of subsets are copied and pasted: they must not be cut
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
 
@@ -171,7 +171,9 @@ def print_best(rows: Sequence[Row]) -> None:
     ]
 
     columns = ("study", "depth", "leader", "mean", "tied", "of", "pick", "mean")
-    print_table("Best per depth (pick: the simplest of the tied)", columns, cells)
+    margins = sorted({row["margin"] for row in rows})
+    within = f" within {margins[0]:g} of the leader" if len(margins) == 1 else ", within the margin"
+    print_table(f"Best per depth (pick: the simplest of the tied{within})", columns, cells)
 
 
 def print_depths(study: str, rows: Sequence[Row]) -> None:
@@ -296,6 +298,7 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
         "posterior mean",
         "std. deviation",
         "best of those tried with p",
+        "tied with",
         "trials",
         "measured",
     )
@@ -304,8 +307,9 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
             answer.depth,
             format_subset(answer.subset),
             format_score(answer.mean),
-            format_score(answer.deviation),
-            f"{answer.probability:.2f}",
+            format_score(answer.deviation) or "?",
+            "?" if answer.probability is None else f"{answer.probability:.2f}",
+            "?" if answer.tied is None else answer.tied,
             answer.trials,
             format_score(answer.measured),
         ]
@@ -313,16 +317,42 @@ def print_answers(study: str, answers: "Sequence[Answer]") -> None:
     ]
     print_table(f"Answer of {study}", columns, cells)
 
+    depths: dict[str, list[int]] = {}
+    for answer in answers:
+        for remark in answer.remarks:
+            depths.setdefault(remark, []).append(answer.depth)
+    for remark, where in depths.items():
+        noun = "depth" if len(where) == 1 else "depths"
+        say(f"{noun} {', '.join(map(str, where))}: {remark}")
 
-def print_screened(study: str, weights: str, rows: Sequence[ScreenedSubset], top: int) -> None:
-    """Print the best `top` of the screened subsets of each depth."""
+
+def print_screened(
+    study: str,
+    weights: str,
+    rows: Sequence[ScreenedSubset],
+    sizes: Mapping[int, int],
+    top: int,
+) -> None:
+    """Print the best `top` of the screened subsets of each depth.
+
+    Args:
+        study: name of the study.
+        weights: the shared weights.
+        rows: the screened subsets.
+        sizes: number of subsets of each depth, the ones that were not screened included.
+        top: rows of each table.
+    """
     for depth in sorted({row.depth for row in rows}):
         here = [row for row in rows if row.depth == depth]
         best = sorted(here, key=lambda row: -row.ndcg)[:top]
+
         title = (
             f"{study}, depth {depth}: screen, weights {weights}, "
             f"best {len(best)} of {len(here)} scored"
         )
+        if len(here) < sizes[depth]:
+            title += f", a random sample of {sizes[depth]}"
+
         cells = [
             [format_subset(row.subset), format_score(row.ndcg), format_score(row.agreement)]
             for row in best

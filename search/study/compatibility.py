@@ -1,62 +1,9 @@
-"""Whether a study file and a machine are the ones that a study began with."""
-
-from collections.abc import Mapping
-
-from sqlalchemy import Engine
+"""Whether a machine has the base, data and libraries that a study began with."""
 
 import evaluators
 from search.errors import InputError
-from search.study.file import StudyFile, parse_study_file
-from storage.errors import InputError as StoreInputError
-from storage.setup import is_ready, require_creatable
 from storage.states import UNSCORED_ROLES
-from storage.studies import StudyRecord, find_study
-
-
-def require_unchanged(engine: Engine, file: StudyFile) -> None:
-    """Refuse a changed study file before its base and data are loaded.
-
-    A study or a store that is not there yet is fine, and so is an older store: beginning the study
-    creates or migrates it.
-
-    Raises:
-        InputError: the store has a study of this name that began with another file.
-        storage.errors.InputError: there is no folder to keep a store in.
-        storage.errors.StorageError: a newer release made the store.
-        sqlalchemy.exc.DBAPIError: the database does not answer.
-    """
-    require_creatable(engine)
-    if not is_ready(engine):
-        return
-    try:
-        record = find_study(engine, file.study.name)
-    except StoreInputError:
-        return
-    require_same_file(record, file)
-
-
-def require_same_file(record: StudyRecord, file: StudyFile) -> None:
-    """Refuse `file` unless it is the one that `record` began with.
-
-    Raises:
-        InputError: it is not; the message lists the keys that differ.
-    """
-    # parsed anew: a file that an older release stored lacks the keys that have come since
-    stored = _flat(parse_study_file(record.file).plain())
-    given = _flat(file.plain())
-    differing = [
-        f"{key} (stored: {stored.get(key)!r}, in the file: {given.get(key)!r})"
-        for key in sorted({*stored, *given} - {"study.reference"})  # it changes no score
-        if stored.get(key) != given.get(key)
-    ]
-    if not differing:
-        return
-
-    hint = "give the changed study a new name"
-    if all(difference.startswith("study.trials") for difference in differing):
-        hint = "restore the file and set the budget with `launch --trials`, or give it a new name"
-    message = f"study {record.name!r} began with another file: {'; '.join(differing)}; {hint}"
-    raise InputError(message)
+from storage.studies import StudyRecord
 
 
 def find_drift(record: StudyRecord, base: evaluators.Description) -> str | None:
@@ -110,18 +57,3 @@ def require_same_machine(record: StudyRecord, base: evaluators.Description) -> N
             "record the difference with each trial (--accept-drift)"
         )
         raise InputError(message)
-
-
-def _flat(value: object, prefix: str = "") -> dict[str, object]:
-    """Return nested mappings as one mapping of dotted keys; the second of several is `[2]`."""
-    flat: dict[str, object] = {}
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        for number, item in enumerate(value, 1):
-            flat |= _flat(item, f"{prefix}[{number}]")
-        return flat
-
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return flat

@@ -27,6 +27,7 @@ from search.space.families import FAMILIES
 from search.space.rhythm import Phase
 from search.study.validation import validate
 from storage.errors import InputError as StoreInputError
+from storage.studies import DEFAULT_MARGIN
 
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
@@ -76,6 +77,8 @@ class StudyOptions(evaluators.StrictRecord):
     """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
     replicates: Annotated[Count | Literal["auto"], WrapValidator(_check_seeds)] = 1
     """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
+    margin: Annotated[float, Field(ge=0, le=1)] = DEFAULT_MARGIN
+    """How far below the leader's mean the pick may lie: what a simpler subset may cost."""
     first: tuple[str, ...] = ()
     """Subsets, or families such as front and back, to try first; they may lie outside the space."""
     reference: bool | None = None

@@ -1,7 +1,7 @@
 """The screen: scores all subsets of all depths before the first trial, and hints at the best."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from search.signals import signals
 from search.space import LayerSpace, Subset
 from search.space.prefix_tree import PrefixTree
 from search.surrogate import Hint
-from storage.screens import ScreenedSubset, count_screened, read_screened, record_screened
+from storage.screens import ScreenedSubset, read_screened, record_screened
 
 MEASURES = ("ndcg", "agreement")
 """Scores that a screen gives a subset, by their names in `storage.screens.ScreenedSubset`."""
@@ -27,11 +27,13 @@ def run_screen(
     screener: evaluators.Screener,
     options: evaluators.ScreenOptions,
     *,
+    depths: Collection[int] | None = None,
     progress: evaluators.Progress = evaluators.silent,
 ) -> int:
     """Score every subset of `spaces` that has no score with the weights of `options` yet.
 
-    Scores are stored every few seconds, and when the walk ends, however it ends.
+    They are scored in an order of which any beginning is a fair sample. Scores are stored
+    every few seconds, and when the walk ends, however it ends.
 
     Args:
         engine: the store.
@@ -39,6 +41,7 @@ def run_screen(
         spaces: one for each depth.
         screener: scores subsets with shared weights.
         options: the section `[screen]` of the study file.
+        depths: score subsets of these depths only; shared weights are trained for all of them.
         progress: called after every subset.
 
     Returns:
@@ -46,8 +49,9 @@ def run_screen(
     """
     with signals.held():
         known = read_screened(engine, study_id).get(options.weights, [])
-        tree = PrefixTree(tuple(spaces), frozenset(one.subset for one in known))
-        total, before = tree.count, sum(any(s in space for space in spaces) for s in tree.done)
+        wanted = None if depths is None else frozenset(depths)
+        tree = PrefixTree(tuple(spaces), frozenset(one.subset for one in known), wanted)
+        total, before = tree.count, sum(any(s in one for one in tree.walked) for s in tree.done)
         if before == total:
             return 0
 
@@ -74,13 +78,16 @@ def _next_score(walk: Iterator[evaluators.ScreenScore]) -> evaluators.ScreenScor
 
 def unfinished_screens(engine: Engine, study_id: int, spaces: Sequence[LayerSpace]) -> list[str]:
     """Return a line for each screen that has scored some of a space, but not all of it."""
-    sizes = {space.depth: space.count for space in spaces}
-    return [
-        f"depth {depth}, weights {weights}: screened {known} of {sizes[depth]} subsets, "
-        "in the order of the layers; `layer-search screen` goes on"
-        for (weights, depth), known in count_screened(engine, study_id).items()
-        if known < sizes.get(depth, 0)
-    ]
+    lines = []
+    for weights, screened in read_screened(engine, study_id).items():
+        for space in spaces:
+            known = sum(one.subset in space for one in screened)
+            if 0 < known < space.count:
+                lines.append(
+                    f"depth {space.depth}, weights {weights}: screened a random sample of "
+                    f"{known} of {space.count} subsets; `layer-search screen` goes on"
+                )
+    return lines
 
 
 def screen_hints(engine: Engine, study_id: int, depth: int) -> list[Hint]:

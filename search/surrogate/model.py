@@ -88,20 +88,24 @@ class Surrogate:
             columns[:, i] = np.nan_to_num(hint(subsets))
         return columns
 
-    def fit(self, history: Sequence[Observation], *, trust: bool = False) -> "Posterior | None":
+    def fit(
+        self, history: Sequence[Observation], *, trust: bool = False, least_noise: float = 0.0
+    ) -> "Posterior | None":
         """Return the posterior after the trials in `history`; None before two scored subsets.
 
         Args:
             history: trials; those of other depths count with `transfer` alone.
             trust: whether other depths are believed before the scores bear them out; then it is
                 None only if they say nothing, either.
+            least_noise: what the standard deviation between seeds is known to be at least, in units
+                of the score.
         """
         trials = PooledTrials.of(history, self.space).best(_MOST_CONDITIONED)
         others = self.other_tasks(history)
         scale_is_known = len(trials) > 1
         if not scale_is_known and not (trust and others):
             return None
-        return Posterior.of(self, trials, others, trust=trust)
+        return Posterior.of(self, trials, others, trust=trust, least_noise=least_noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +135,15 @@ class Posterior:
         others: Sequence[OtherTask],
         *,
         trust: bool,
+        least_noise: float = 0.0,
     ) -> "Posterior":
         """Learn the hyperparameters and condition on the trials."""
         inputs = surrogate.inputs([*trials.subsets, *trials.pending])
         scored = inputs.take(np.arange(len(trials)))
         data, hyperparameters = fit_jointly(scored, trials, others, trust=trust)
+
+        least = (least_noise / data.unit) ** 2
+        hyperparameters = replace(hyperparameters, noise=max(hyperparameters.noise, least))
 
         # the pending subsets come after the scored ones of the target, each as a trial of its own
         kernel = Kernel(hyperparameters)

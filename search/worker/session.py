@@ -1,27 +1,32 @@
 """A session: everything a worker needs to run the trials of one study, checked and ready."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 import evaluators
-from search.study.compatibility import find_drift, require_same_file, require_same_machine
-from search.study.file import StudyFile
+from search.errors import InputError
+from search.study.compatibility import find_drift, require_same_machine
+from search.study.file import StudyFile, parse_study_file
 from search.study.history import History
 from search.study.plan import DepthPlan, add_hints, plan_depths, require_depths
+from search.study.reconciliation import reconcile, require_same_recipe
 from search.study.reference import plan_reference
 from search.study.screening import screen_hints
 from search.worker.optuna_mirror import OptunaMirror
 from storage.queue import NewTrial, TrialQueue, lease_seconds
 from storage.setup import make_ready
+from storage.states import UNSCORED_ROLES
 from storage.studies import (
     StudyDefinition,
     StudyRecord,
+    StudyUpdate,
     TaskShare,
     add_depth,
     begin_study,
+    find_study,
     set_budgets,
     set_reference,
 )
@@ -42,6 +47,7 @@ class Session:
         attempts: a trial that ends its worker this often is set aside.
         drift: how this machine differs from the one that began the study, recorded with each trial;
             None when it does not.
+        changes: one line for each key of the study file that was taken over into the store.
     """
 
     study: StudyRecord
@@ -53,6 +59,7 @@ class Session:
     attempts: int
     drift: str | None
     reference: Sequence[NewTrial] = ()
+    changes: tuple[str, ...] = ()
 
 
 def begin_session(
@@ -65,13 +72,13 @@ def begin_session(
     trials: int | None = None,
     accept_drift: bool = False,
 ) -> Session:
-    """Create the study in the store, or join it.
+    """Create the study in the store, or join it and take over what its file has changed.
 
     Nothing is written before every depth is planned; then a missing store is created.
 
     Args:
         engine: the store.
-        file: the study file.
+        file: the study file, completed by `find_reconciled`.
         folder: folder that its relative paths start from.
         evaluator: its evaluator.
         depths: work on these depths only.
@@ -80,7 +87,7 @@ def begin_session(
             refusing it.
 
     Raises:
-        InputError: a depth is impossible, or the study exists with another file, base, data or
+        InputError: a depth is impossible, or the study exists with another recipe, base, data or
             libraries.
     """
     base = evaluator.description
@@ -88,21 +95,69 @@ def begin_session(
     require_depths(file, depths)
     plans = plan_depths(file, base)
     chosen = {depth: plans[depth] for depth in depths or plans}
+    changes: list[str] = []
 
-    def check(record: StudyRecord) -> None:
-        require_same_file(record, file)
+    def join(record: StudyRecord) -> StudyUpdate | None:
+        found = reconcile(record, file)
+        require_same_recipe(file, found.file)
+        update = found.update
+        if found.has_other_data and update is not None:
+            scored = {k: v for k, v in record.fingerprints.items() if k not in UNSCORED_ROLES}
+            record = replace(record, fingerprints=scored)
+            update = replace(update, fingerprints={**base.fingerprints, **scored})
+
         if not accept_drift:
             require_same_machine(record, base)
+        changes.extend(found.changes)
+        return update
 
     make_ready(engine)
     budgets = {depth: file.budget(depth) for depth in plans}
-    study = begin_study(engine, _define(file, folder, base), budgets, check)
+    study = begin_study(engine, _define(file, folder, base), budgets, join)
     wanted = file.study.reference
     if wanted is not None and wanted != study.reference:
         study = set_reference(engine, study, wanted=wanted)
     if trials is not None:
         set_budgets(engine, study, dict.fromkeys(chosen, trials))
-    return _open_session(engine, file, study, evaluator, chosen, lease)
+    session = _open_session(engine, file, study, evaluator, chosen, lease)
+    return replace(session, changes=tuple(changes))
+
+
+def join_session(
+    engine: Engine,
+    study: StudyRecord,
+    evaluator: evaluators.Evaluator,
+    *,
+    depths: Sequence[int] | None = None,
+    accept_drift: bool = False,
+) -> Session:
+    """Join a study as the store has it by now, without a file of one's own.
+
+    Args:
+        engine: the store.
+        study: the study as it was when its evaluator was built.
+        evaluator: its evaluator.
+        depths: work on these depths only.
+        accept_drift: record how this machine differs from the one that began the study, instead of
+            refusing it.
+
+    Raises:
+        InputError: the study has not these depths, was begun anew since, or has another base, data
+            or libraries.
+    """
+    lease = lease_seconds()
+    now = find_study(engine, study.name)
+    if now.uid != study.uid:
+        message = f"study {study.name!r} was deleted and begun anew meanwhile: start again"
+        raise InputError(message)
+
+    file = parse_study_file(now.file)
+    require_depths(file, depths)
+    plans = plan_depths(file, evaluator.description)
+    if not accept_drift:
+        require_same_machine(now, evaluator.description)
+    chosen = {depth: plans[depth] for depth in depths or plans}
+    return _open_session(engine, file, now, evaluator, chosen, lease)
 
 
 def _open_session(
@@ -135,35 +190,37 @@ def _open_session(
     )
 
 
-def begin_single(
+def begin_manual(
     engine: Engine,
     file: StudyFile,
     folder: Path,
     evaluator: evaluators.Evaluator,
-    depth: int,
+    depths: Collection[int],
 ) -> Session:
-    """Create or join the study for one hand-picked trial of any depth.
+    """Create or join the study for hand-picked trials of any depths.
 
-    The study need not search that depth.
+    The study need not search these depths.
 
     Args:
         engine: the store.
-        file: the study file.
+        file: the study file, completed by `find_reconciled`.
         folder: folder that its relative paths start from.
         evaluator: its evaluator.
-        depth: depth of the trial.
+        depths: depths of the trials.
 
     Raises:
-        InputError: the study exists with another file, base, data or libraries.
+        InputError: the study exists with another recipe, base, data or libraries.
     """
     session = begin_session(engine, file, folder, evaluator)
-    if depth in session.plans:
+    beside = sorted({*depths} - {*session.plans})
+    if not beside:
         return session
 
-    add_depth(engine, session.study, depth)
+    for depth in beside:
+        add_depth(engine, session.study, depth)
     session.mirror.close()
-    mirror = OptunaMirror(engine.url, session.study, [depth], session.queue)
-    return replace(session, mirror=mirror, plans={}, histories={}, reference=())
+    mirror = OptunaMirror(engine.url, session.study, [*session.plans, *beside], session.queue)
+    return replace(session, mirror=mirror, reference=())
 
 
 def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> StudyDefinition:
@@ -182,4 +239,5 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         settings=dict(base.settings),
         tasks={task: TaskShare(part.test_set, part.share) for task, part in base.tasks.items()},
         reference=file.study.reference is not False,
+        margin=file.study.margin,
     )

@@ -11,9 +11,12 @@ from storage.leaderboard.ranking import (
     rank_depths,
     rank_subsets,
 )
+from storage.leaderboard.seeds import read_seed_variance
 from storage.leaderboard.status import DepthStatus, depth_statuses
+from storage.leaderboard.ties import CONFIDENCE
 
 __all__ = [
+    "CONFIDENCE",
     "DepthStatus",
     "MeasuredSubset",
     "Row",
@@ -26,4 +29,5 @@ __all__ = [
     "rank_depths",
     "rank_subsets",
     "read_measured",
+    "read_seed_variance",
 ]

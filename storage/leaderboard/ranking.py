@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, literal_column, select, table, text
 
 from storage.database import read
+from storage.leaderboard.views import pick_by
 from storage.schema import Standing
 from storage.subset_key import Subset
 
@@ -61,7 +62,7 @@ def rank_by_set(
 
     Args:
         engine: the store.
-        study: name of one study; all when left out.
+        study: this study only.
         depth: this depth only.
         top: rows of the first ranks only.
     """
@@ -69,9 +70,27 @@ def rank_by_set(
     return _read_view(engine, "leaderboard_by_set", study, depth, order, top=top)
 
 
-def best_per_depth(engine: Engine, study: str | None = None) -> list[Row]:
-    """Return rows of the view `best_per_depth`: leader, ties and pick of each depth."""
-    return _read_view(engine, "best_per_depth", study, None, "study, depth")
+def best_per_depth(
+    engine: Engine, study: str | None = None, *, margin: float | None = None
+) -> list[Row]:
+    """Return rows of the view `best_per_depth`: leader, ties and pick of each depth.
+
+    Args:
+        engine: the store.
+        study: name of one study; all when left out.
+        margin: how far below the leader's mean a pick may lie; each study's own when left out.
+    """
+    if margin is None:
+        return _read_view(engine, "best_per_depth", study, None, "study, depth")
+
+    condition = "" if study is None else "WHERE study = :study"
+    query = text(
+        f"SELECT * FROM ({pick_by('CAST(:margin AS DOUBLE PRECISION)')}) AS picked {condition} "
+        "ORDER BY study, depth"
+    )
+    parameters = {"margin": margin} | ({} if study is None else {"study": study})
+    with read(engine) as connection:
+        return [dict(row) for row in connection.execute(query, parameters).mappings()]
 
 
 def rank_depths(engine: Engine, study: str | None = None) -> list[Row]:

@@ -9,10 +9,13 @@ from storage.leaderboard.retained import (
 )
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
 
+_ROUNDING = "1e-9"  # of a difference of means: 0.505 - 0.5 is not quite 0.005
+
 # A stored variance counts only if it was computed from the seeds and the leader of today.
 _SCORED = f"""
     SELECT
-        s.name AS study, x.depth AS depth, x.subset AS subset, x.gaps AS gaps, x.layers AS layers,
+        s.name AS study, s.margin AS margin, x.depth AS depth, x.subset AS subset,
+        x.gaps AS gaps, x.layers AS layers,
         x.mean AS mean, x.seeds AS seeds, x.lowest AS lowest, x.highest AS highest,
         coalesce(x.sampler, x.origin) AS origin,
         x.train_seconds AS train_seconds, x.finished_at AS finished_at,
@@ -36,7 +39,7 @@ _SCORED = f"""
 
 _WITH_TIES = f"""
 SELECT
-    study, depth, subset, mean, seeds, standard_error, query_error, seed_error,
+    study, margin, depth, subset, mean, seeds, standard_error, query_error, seed_error,
     leader, leader_mean, mean - leader_mean AS difference, difference_error,
     CASE
         WHEN subset = leader THEN 1
@@ -78,29 +81,48 @@ SELECT
 FROM ({_WITH_TIES}) AS ranked
 """
 
-# The pick is the simplest of the tied: fewest breaks between layers, then the lowest layers.
-BEST_PER_DEPTH = f"""
-CREATE VIEW best_per_depth AS
+_PICK = f"""
 SELECT
     study, depth, count(*) AS subsets, max(leader) AS leader, max(leader_mean) AS leader_mean,
     CASE WHEN count(tied) = count(*) THEN sum(tied) END AS tied,
     max(CASE WHEN place = 1 THEN subset END) AS pick,
     max(CASE WHEN place = 1 THEN mean END) AS pick_mean,
+    max({{margin}}) AS margin,
     max(CASE WHEN subset = leader THEN retained END) AS retained,
     max(CASE WHEN subset = leader THEN retained_low END) AS retained_low,
     max(CASE WHEN subset = leader THEN retained_high END) AS retained_high
 FROM (
     SELECT
-        study, depth, subset, mean, tied, leader, leader_mean,
+        study, margin, depth, subset, mean, tied, leader, leader_mean,
         retained, retained_low, retained_high,
         row_number() OVER (
             PARTITION BY study, depth
-            ORDER BY CASE WHEN tied = 1 THEN 0 ELSE 1 END, gaps, layers
+            ORDER BY
+                CASE
+                    WHEN tied = 1 AND leader_mean - mean <= {{margin}} + {_ROUNDING} THEN 0
+                    ELSE 1
+                END,
+                gaps, layers
         ) AS place
     FROM ({_WITH_TIES}) AS ranked
 ) AS placed
 GROUP BY study, depth
 """
+
+
+def pick_by(margin: str) -> str:
+    """Return SQL for the leader, the ties and the pick of each depth.
+
+    The pick is the simplest subset that is tied and within the margin of the leader's mean: the
+    fewest breaks between layers, then the lowest layers. The leader itself is always both.
+
+    Args:
+        margin: SQL for the margin; `margin` is the study's own.
+    """
+    return _PICK.format(margin=margin)
+
+
+BEST_PER_DEPTH = f"CREATE VIEW best_per_depth AS {pick_by('margin')}"
 
 _TASKS = """
     SELECT

@@ -10,7 +10,19 @@ MISTAKES = {
     "unknown command": Mistake(("No such command 'lunch'",), command=("lunch", "study.toml")),
     "unknown option": Mistake(("No such option: --trails",), command=(*LAUNCH, "--trails", "3")),
     "missing argument": Mistake(("Missing argument 'STUDY.toml'",), command=("launch",)),
-    "missing option": Mistake(("Missing option '--subset'",), command=("evaluate", "study.toml")),
+    "no subset": Mistake(
+        ("name at least one subset, such as 0_1_2_18", "front"), command=("evaluate", "study.toml")
+    ),
+    "depth without a family": Mistake(
+        ("--depth is the depth of families",),
+        command=("evaluate", "study.toml", "0_1_2_3", "--depth", "4"),
+    ),
+    "screen of a depth that the study has not": Mistake(
+        ("'good' has no depth 9: it has 4, 7",), command=("screen", "study.toml", "--depth", "9")
+    ),
+    "margin above 1": Mistake(
+        ("'--margin'", "less than or equal to 1"), command=("best", "--margin", "2")
+    ),
     "no trials": Mistake(
         ("'--trials'", "greater than or equal to 1"), command=(*LAUNCH, "--trials", "0")
     ),

@@ -32,6 +32,13 @@ def test_card_is_reproduced_rank_by_rank_and_task_by_task(
         assert found == [(rank, *row) for rank, row in enumerate(rows, 1)]
     assert query(engine, "SELECT DISTINCT origin, seeds FROM leaderboard") == [("first", 1)]
 
+    picks = query(engine, "SELECT depth, pick FROM best_per_depth ORDER BY depth")
+    assert picks[:3] == [  # the ones that the card names
+        (4, "0_1_2_18"),
+        (7, "0_1_2_3_4_5_18"),
+        (13, "0_1_2_3_4_5_6_7_8_9_10_11_18"),
+    ]
+
     tasks = query(engine, "SELECT depth, rank, subset, task, score, seeds FROM leaderboard_by_task")
     assert len(tasks) == 27 * 13
     assert set(tasks) == card_by_task(card_rows)

@@ -110,7 +110,8 @@ def test_queries_give_the_same_rows_on_each_database(
     assert sum(gap for _, gap in by_task) / 13 == pytest.approx(-0.0028, abs=5e-5)
     assert by_query == []  # the table has no queries
     assert [row[0] for row in by_depth] == [4, 7, 13, 22]
-    assert by_depth[1][1:] == ("0_1_2_3_6_8_18", 0.4722, 4, 11, "0_1_2_3_4_5_18", 0.4693)
+    assert by_depth[1][1:7] == ("0_1_2_3_6_8_18", 0.4722, 4, 11, "0_1_2_3_4_5_18", 0.4693)
+    assert by_depth[1][7] == 0.005
 
 
 def test_optuna_script_searches_its_space(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,6 @@ from storage.queue import Result
 from storage.screens import (
     FitRecord,
     ScreenedSubset,
-    count_screened,
     read_screened,
     record_screened,
     replace_fits,
@@ -52,17 +51,6 @@ def test_subset_that_has_a_score_keeps_it(engine: Engine, study: StudyRecord) ->
     record_screened(engine, study.id, "untrained", iter(again))
     record_screened(engine, study.id, "untrained", [])
     assert read_screened(engine, study.id) == {"untrained": [PAIR, TRIPLES[0]]}
-
-
-def test_scores_are_counted_by_weights_and_depth(engine: Engine, study: StudyRecord) -> None:
-    assert count_screened(engine, study.id) == {}
-    record_screened(engine, study.id, "untrained", [PAIR, *TRIPLES])
-    record_screened(engine, study.id, "supernet", TRIPLES[1:])
-    assert count_screened(engine, study.id) == {
-        ("supernet", 3): 1,
-        ("untrained", 2): 1,
-        ("untrained", 3): 2,
-    }
 
 
 # trials beside them

@@ -1,14 +1,18 @@
 """Studies: begun once, joined by all workers, looked up and deleted."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine
 
 from storage.errors import InputError
 from storage.queue import Result, TaskResult
+from storage.screens import ScreenedSubset, record_screened
 from storage.studies import (
     StudyRecord,
+    StudyUpdate,
     add_depth,
     begin_study,
     delete_study,
@@ -17,7 +21,15 @@ from storage.studies import (
     set_budgets,
     study_names,
 )
-from tests.support.stores import Dump, begin, define, finish_trial, new_trial, query
+from tests.support.stores import (
+    Dump,
+    begin,
+    define,
+    finish_trial,
+    new_trial,
+    query,
+    queue_of,
+)
 
 
 def test_study_is_kept_as_it_was_defined(engine: Engine) -> None:
@@ -55,7 +67,11 @@ def test_phase_is_the_first_unless_it_is_said(engine: Engine) -> None:
 def test_study_of_the_same_name_is_joined(engine: Engine) -> None:
     made = begin(engine, {4: 2})
     seen: list[StudyRecord] = []
-    joined = begin_study(engine, define(recipe_hash="other"), {4: 9, 7: 3}, seen.append)
+
+    def look(record: StudyRecord) -> None:
+        seen.append(record)
+
+    joined = begin_study(engine, define(recipe_hash="other"), {4: 9, 7: 3}, look)
     assert seen == [made]  # as the store has it
     assert (joined.id, joined.uid, joined.recipe_hash) == (made.id, made.uid, "hash")
     assert joined.budgets == {4: 2, 7: 3}  # a depth that is there keeps its own
@@ -76,6 +92,47 @@ def test_nothing_is_written_when_the_check_refuses(engine: Engine, dump: Dump) -
     with pytest.raises(InputError, match="not s"):
         begin_study(engine, define(), {7: 3}, refuse)
     assert dump(engine) == before
+
+
+def test_changes_are_written_and_nothing_else(engine: Engine) -> None:
+    study = begin(engine, {4: 5, 7: 5, 13: 5})
+    finish_trial(engine, study, new_trial((0, 1, 2, 3, 4, 5, 6)), Result(0.5))
+    change = StudyUpdate(file={"new": 1}, margin=0.25, budgets={4: 8, 9: 2}, closed=[7, 13])
+    joined = begin_study(engine, define(margin=0.5), {4: 5, 9: 5}, lambda _: change)
+
+    assert joined.budgets == {4: 8, 7: 1, 9: 2, 13: 0}  # closed at the trials that were taken
+    assert (joined.file, joined.margin, joined.recipe_hash) == ({"new": 1}, 0.25, "hash")
+    assert queue_of(engine, study).remaining(7) == 0
+
+
+def test_a_closed_depth_with_a_lower_budget_keeps_it(engine: Engine) -> None:
+    study = begin(engine, {2: 5})
+    for layer in (1, 2, 3):
+        finish_trial(engine, study, new_trial((0, layer)), Result(0.5))
+    set_budgets(engine, study, {2: 1})
+    change = StudyUpdate(file={}, margin=0.0, budgets={}, closed=[2])
+    assert begin_study(engine, define(), {2: 9}, lambda _: change).budgets == {2: 1}
+
+
+def test_of_two_that_change_a_study_each_sees_the_other(engine: Engine) -> None:
+    """Both take what is there and add to it: nothing is lost, whoever comes first."""
+    begin(engine, {4: 0})
+
+    def add_one(record: StudyRecord) -> StudyUpdate:
+        budget = record.budgets[4] + 1
+        time.sleep(0.05)  # long enough to be overtaken without a lock
+        return StudyUpdate(file={}, margin=0.0, budgets={4: budget}, closed=[])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: begin_study(engine, define(), {4: 0}, add_one), range(4)))
+    assert find_study(engine, "s").budgets == {4: 4}
+
+
+def test_a_study_knows_whether_it_was_screened(engine: Engine) -> None:
+    study, other = begin(engine, {2: 1}), begin(engine, {2: 1}, "other")
+    record_screened(engine, study.id, "untrained", [ScreenedSubset((0, 1), 0.5, 0.5)])
+    assert find_study(engine, "s").is_screened
+    assert not find_study(engine, other.name).is_screened
 
 
 # budgets

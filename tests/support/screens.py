@@ -28,13 +28,7 @@ class SumScreener:
         progress: evaluators.Progress = evaluators.silent,
     ) -> Iterator[evaluators.ScreenScore]:
         """Yield the scores of the whole tree."""
-
-        def below(prefix: Subset) -> Iterator[Subset]:
-            for layer in tree.children(prefix):
-                yield (*prefix, layer)
-                yield from below((*prefix, layer))
-
-        for subset in filter(tree.wanted, below(())):
+        for subset in tree.order():
             if len(self.scored) == self.breaks_after:
                 raise KeyboardInterrupt
             self.scored.append(subset)

@@ -21,6 +21,7 @@ trials = { 4 = 40, 7 = 80, 13 = 60 }
 seed = 12
 attempts = 5
 replicates = "auto"
+margin = 0.01
 first = ["front", "0_1_2_18", "0_1_2_3_6_8_18", "back"]
 reference = false
 

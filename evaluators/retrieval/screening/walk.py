@@ -1,13 +1,13 @@
 """The walk over the prefix tree of all subsets, which scores each with shared weights.
 
-The hidden states after a prefix are kept while the subsets that begin with it are walked, so each
-edge of the tree costs one layer, run once over the sampled texts. Memory is that of the sample's
-hidden states times the depth.
+The hidden states after each layer of a subset are kept for the next one, which runs only the layers
+from which on it differs. Memory is that of the sample's hidden states times the depth.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from statistics import fmean
 from typing import Any
 
@@ -66,7 +66,7 @@ class Walk:
         self._batch_size, self._bf16 = batch_size, bf16
         self._collections = collections
         self.forwards = 0
-        """Layers run so far, each over all texts: the edges walked."""
+        """Layers run so far, each over all texts."""
 
         self._texts = 0
         self._batches: list[_Batch] = []
@@ -82,7 +82,7 @@ class Walk:
             self._base_similarities = self._similarities(self._base_embeddings)
 
     def run(self, tree: SubsetTree) -> Iterator[ScreenScore]:
-        """Score all subsets that `tree` wants, depth first.
+        """Score all subsets of `tree`, in its order.
 
         Args:
             tree: the subsets.
@@ -90,21 +90,18 @@ class Walk:
         Raises:
             TrialFailure: an embedding is not finite.
         """
-        yield from self._walk_below((), [batch.root for batch in self._batches], tree)
-
-    def _walk_below(
-        self, prefix: tuple[int, ...], hidden: Hidden, tree: SubsetTree
-    ) -> Iterator[ScreenScore]:
-        """Score the subsets that begin with `prefix`, whose hidden states are `hidden`."""
-        for layer in tree.children(prefix):
-            subset = (*prefix, layer)
+        path: tuple[int, ...] = ()
+        states: list[Hidden] = [[batch.root for batch in self._batches]]  # after each of `path`
+        for subset in tree.order():
+            shared = _shared_layers(path, subset)
+            del states[shared + 1 :]
             with torch.inference_mode():
-                after = self._run_layer(len(prefix), layer, hidden)
-                score = self._score(subset, after) if tree.wanted(subset) else None
+                for position in range(shared, len(subset)):
+                    states.append(self._run_layer(position, subset[position], states[-1]))
+                score = self._score(subset, states[-1])
 
-            if score is not None:
-                yield score
-            yield from self._walk_below(subset, after, tree)
+            path = subset
+            yield score
 
     def _run_layer(self, position: int, layer: int, hidden: Hidden) -> Hidden:
         """Return the hidden states after one more layer."""
@@ -217,6 +214,12 @@ class Walk:
             self._model.similarity(whole[queries], whole[documents])
             for queries, documents in self._spans
         ]
+
+
+def _shared_layers(left: tuple[int, ...], right: tuple[int, ...]) -> int:
+    """Return the number of layers that two subsets both begin with."""
+    pairs = zip(left, right, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _correlation(left: torch.Tensor, right: torch.Tensor) -> float:

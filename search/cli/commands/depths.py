@@ -79,5 +79,5 @@ def _measure(engine: Engine, study: StudyRecord, folder: Path | None, device: st
     require_same_machine(study, evaluator.description)
 
     costs = count_costs(engine, study, evaluator, whole_base(evaluator.description))
-    with interruptible(_KEPT), StageProgress() as bar:
+    with interruptible(_KEPT), StageProgress(f"speeds of {study.name}") as bar:
         measure_speeds(engine, study, evaluator, costs, again=True, progress=bar.stage)

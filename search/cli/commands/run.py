@@ -1,6 +1,7 @@
-"""Commands that run trials: launch, work, evaluate."""
+"""Commands that search: launch, work."""
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,24 +33,21 @@ from search.cli.tables import (
     print_ranking,
 )
 from search.errors import InputError, SearchError, describe_error
-from search.space import parse_subset
 from search.study.base_settings import settings_in_words
-from search.study.compatibility import require_unchanged
 from search.study.file import parse_study_file, read_study_file
-from search.study.plan import require_depths, require_layers
+from search.study.plan import require_depths
+from search.study.reconciliation import find_reconciled
 from search.study.reference import can_score, whole_base
 from search.study.screening import unfinished_screens
-from search.worker.loop import claim_single, run_trial, run_trials
-from search.worker.session import Session, begin_session, begin_single
+from search.worker.loop import run_trials
+from search.worker.session import Session, begin_session, join_session
 from storage.leaderboard import DepthStatus, depth_statuses, rank_subsets
-from storage.queue import Claim
 from storage.studies import find_study, study_names
 from storage.trials import list_trials
 
 EXAMPLES = {
     "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
     "work": "Example: layer-search work minilm --workers 4",
-    "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml --subset 0_1_2_18",
 }
 _REPORTED = 10  # subsets of each depth in the closing report
 
@@ -72,13 +70,15 @@ def launch(
 ) -> None:
     """Create or join the studies of a study file and work until every depth has its trials.
 
-    Launching again goes on where it stopped. Ctrl-C gives the claimed trial back.
+    Launching again goes on where it stopped. What the file has changed since is taken over and
+    said; a changed recipe is refused, for its scores would not compare. Ctrl-C gives the claimed
+    trial back.
     """
     file = read_study_file(study)
     folder = study.resolve().parent
 
     with connected(store) as engine:
-        require_unchanged(engine, file)
+        file = find_reconciled(engine, file)
         session = begin_session(
             engine,
             file,
@@ -88,6 +88,8 @@ def launch(
             trials=trials,
             accept_drift=accept_drift,
         )
+        for change in session.changes:
+            remark(change)
         if (count := count_workers(workers, device)) == 1:
             _run_session(session, engine)
         else:
@@ -135,63 +137,10 @@ def work(
                 continue
 
             evaluator = load_evaluator(file, start, device)
-            session = begin_session(
-                engine, file, start, evaluator, depths=depth, accept_drift=accept_drift
+            session = join_session(
+                engine, record, evaluator, depths=depth, accept_drift=accept_drift
             )
             _run_session(session, engine)
-
-
-def evaluate(
-    study: StudyPath,
-    *,
-    subset: Annotated[str, typer.Option(help="Layers to keep, such as 0_1_2_18.")],
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed; the study's when left out.")
-    ] = None,
-    store: Store = DEFAULT_STORE,
-    device: Device = None,
-) -> None:
-    """Evaluate one subset and record it in the study, outside its budget."""
-    file = read_study_file(study)
-    kept = parse_subset(subset)
-    folder = study.resolve().parent
-
-    with connected(store) as engine:
-        require_unchanged(engine, file)
-        evaluator = load_evaluator(file, folder, device)
-        require_layers(evaluator.description, kept)
-        if len(kept) not in file.study.depths:
-            remark(f"depth {len(kept)} is not among the study's: recorded beside them")
-
-        session = begin_single(engine, file, folder, evaluator, len(kept))
-        try:
-            claim = claim_single(session, kept, file.study.seed if seed is None else seed)
-            if claim is None:
-                say(f"{subset} was evaluated before")
-            else:
-                _run_single(session, claim)
-        finally:
-            session.mirror.close()
-        rows = rank_subsets(engine, file.study.name, len(kept))
-
-    print_ranking([row for row in rows if row["subset"] == subset])
-
-
-def _run_single(session: Session, claim: Claim) -> None:
-    """Run one claimed trial with a progress bar.
-
-    Raises:
-        SearchError: it has no score.
-    """
-    with (
-        interruptible(_given_back(session.study.name)),
-        WorkerProgress({}, {}, failures=False) as report,
-    ):
-        result = run_trial(session, claim, report)
-    if result.error:
-        reason = format_error(result.error, set_aside=result.set_aside)
-        message = f"{claim.key} has no score: {reason}"
-        raise SearchError(message)
 
 
 def _run_session(session: Session, engine: Engine) -> None:
@@ -202,11 +151,12 @@ def _run_session(session: Session, engine: Engine) -> None:
     statuses = {row.depth: row for row in depth_statuses(engine, name)}
     done = {depth: statuses[depth].complete + statuses[depth].failed for depth in session.plans}
     budgets = {depth: statuses[depth].budget for depth in session.plans}
+    look = partial(depth_statuses, engine, name)
+    report = WorkerProgress(done, budgets, study=name, look=look)
     try:
-        with (
-            interruptible(_given_back(name)),
-            WorkerProgress(done, budgets, references=_references(session)) as report,
-        ):
+        if references := _references(session):
+            report.count_references(*references)
+        with interruptible(_given_back(name)), report:
             run_trials(session, report)
     finally:
         session.mirror.close()
@@ -232,7 +182,10 @@ def _compare_depths(session: Session, engine: Engine) -> None:
         whole = whole_base(evaluator.description)
         try:
             costs = count_costs(engine, study, evaluator, whole)
-            with interruptible(_unmeasured(study.name)), StageProgress() as bar:
+            with (
+                interruptible(_unmeasured(study.name)),
+                StageProgress(f"speeds of {study.name}") as bar,
+            ):
                 measure_speeds(engine, study, evaluator, costs, progress=bar.stage)
         except (
             SearchError,

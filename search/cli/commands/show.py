@@ -1,4 +1,4 @@
-"""Commands that only read the store: studies, leaderboard, trials."""
+"""Commands that only read the store: studies, leaderboard, best, trials."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -32,13 +32,41 @@ from storage.trials import list_trials
 EXAMPLES = {
     "studies": "Example: layer-search studies --json",
     "leaderboard": "Example: layer-search leaderboard minilm --depth 3 --by-task",
+    "best": "Example: layer-search best minilm --margin 0.01",
     "trials": "Example: layer-search trials minilm --depth 3",
 }
 _TASK_COLUMNS = 8  # subsets beside each other in the table by task, which fit a terminal
 
 
 def studies(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
-    """List the studies of the store and how far each depth is."""
+    """List the studies of the store and how far each depth is.
+
+    One line for each depth of a study. Trials that its budget counts:
+
+    - `complete`: they have a score
+
+    - `budget`: so many may be begun (`study.trials`)
+
+    - `running`: a worker holds them
+
+    - `waiting`: begun and given back, by Ctrl-C or a crash; the next worker takes them first
+
+    - `failed`: they have no score, for a reason that `layer-search trials` shows
+
+    And of all trials:
+
+    - `set aside`: failed for good, having ended their worker `study.attempts` times
+
+    - `beyond`: outside the budget, by `evaluate` and `replicate`, in any state
+
+    - `best`: the best score of a trial
+
+    - `workers`: workers that are alive
+
+    - `per hour`: trials that ended in the last hour
+
+    - `hours left`: until the budget is used up at that pace
+    """
     with opened(store) as engine:
         rows = depth_statuses(engine)
 
@@ -65,7 +93,7 @@ def leaderboard(  # noqa: PLR0913 - each is an option of the command
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Rank the subsets of each depth by mean NDCG@10."""
+    """Rank the subsets of each depth by mean NDCG@10, and name the leader and the pick of each."""
     require_one_format(as_json=as_json, as_csv=as_csv)
     if by_task and by_set:
         message = "--by-task and --by-set cannot both be shown: choose one"
@@ -91,6 +119,49 @@ def leaderboard(  # noqa: PLR0913 - each is an option of the command
     else:
         print_ranking(rows)
         print_best(best)
+
+
+def best(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Name of the study; all when left out.")
+    ] = None,
+    *,
+    depth: Depth = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How far below the leader a pick may lie; the study's (study.margin) when left "
+            "out.",
+        ),
+    ] = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Name the leader and the pick of each depth.
+
+    The pick is the simplest subset that is tied with the leader and within a margin of its mean:
+    the one with the fewest breaks between layers, then with the lowest layers.
+    """
+    require_one_format(as_json=as_json, as_csv=as_csv)
+
+    with opened(store) as engine:
+        if study is not None:
+            require_stored_depth(find_study(engine, study), depth)
+        rows = [
+            row
+            for row in best_per_depth(engine, study, margin=margin)
+            if depth in (None, row["depth"])
+        ]
+
+    if as_json or as_csv:
+        (print_json if as_json else print_csv)(rows)
+    elif rows:
+        print_best(rows)
+    else:
+        say("no trial is complete yet")
 
 
 def trials(

@@ -198,10 +198,11 @@ def test_best_of_each_depth(capsys: Capture, tied: int | None, shown: str) -> No
         "subsets": 9,
         "pick": "0_1",
         "pick_mean": 0.49,
+        "margin": 0.01,
     }
     print_best([row])
     title, _, cells = printed(capsys)
-    assert title == "Best per depth (pick: the simplest of the tied)"
+    assert title == "Best per depth (pick: the simplest of the tied within 0.01 of the leader)"
     assert cells == [["s", "2", "0_5", "0.5000", shown, "9", "0_1", "0.4900"]]
 
 
@@ -277,12 +278,31 @@ def test_answers(capsys: Capture) -> None:
     assert capsys.readouterr().out == "no answer yet: no trial is complete\n"
 
     found = Answer(
-        subset=(0, 1), mean=0.5, deviation=None, probability=0.987, trials=3, measured=0.51
+        subset=(0, 1),
+        mean=0.5,
+        deviation=0.01,
+        probability=0.987,
+        tied=4,
+        trials=3,
+        measured=0.51,
     )
     print_answers("s", [found])
     title, _, cells = printed(capsys)
     assert title == "Answer of s"
-    assert cells == [["2", "0_1", "0.5000", "", "0.99", "3", "0.5100"]]
+    assert cells == [["2", "0_1", "0.5000", "0.0100", "0.99", "4", "3", "0.5100"]]
+
+
+def test_what_is_unknown_of_an_answer(capsys: Capture) -> None:
+    found = [
+        Answer(subset, 0.5, None, None, None, 1, 0.5, ("nobody knows",))
+        for subset in ((0, 1), (0, 1, 2))
+    ]
+    print_answers("s", found)
+    *table, last = capsys.readouterr().out.splitlines()
+    assert [word for word in table[-2].split() if word == "?"] == ["?"] * 3
+    assert last == "depths 2, 3: nobody knows"
+    print_answers("s", found[:1])
+    assert capsys.readouterr().out.splitlines()[-1] == "depth 2: nobody knows"
 
 
 def test_best_of_a_screen(capsys: Capture) -> None:
@@ -292,10 +312,11 @@ def test_best_of_a_screen(capsys: Capture) -> None:
         ScreenedSubset((0, 3), 0.125, 0.5),
         ScreenedSubset((0, 1, 2), 0.75, 0.5),
     ]
-    print_screened("s", "untrained", rows, top=2)
+    print_screened("s", "untrained", rows, {2: 3, 3: 20}, top=2)
     shown = " ".join(capsys.readouterr().out.split())  # titles are wrapped to the tables' width
-    for depth, count in ((2, "2 of 3"), (3, "1 of 1")):
-        assert f"s, depth {depth}: screen, weights untrained, best {count} scored" in shown
+    assert "s, depth 2: screen, weights untrained, best 2 of 3 scored ┏" in shown
+    of = "best 1 of 1 scored, a random sample of 20"
+    assert f"s, depth 3: screen, weights untrained, {of} ┏" in shown
     assert shown.index(" 0_2 ") < shown.index(" 0_1 ")
     assert " 0_3 " not in shown
 

@@ -44,6 +44,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         seed=12,
         attempts=5,
         replicates="auto",
+        margin=0.01,
         first=("front", "0_1_2_18", "0_1_2_3_6_8_18", "back"),
         reference=False,
     )

@@ -48,6 +48,7 @@ SEARCH = {
     "study.seed": 13,
     "study.attempts": 9,
     "study.replicates": 2,
+    "study.margin": 0.02,
     "study.first": [],
     "space.cadence": "free",
     "space.period": 4,

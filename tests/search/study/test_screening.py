@@ -73,6 +73,45 @@ def test_a_wider_space_keeps_the_scores_of_a_narrow_one(engine: Engine, study: S
     assert len(untrained(engine, study)) == TOTAL
 
 
+def test_some_depths_are_screened_and_the_rest_later(engine: Engine, study: StudyRecord) -> None:
+    told: list[tuple[str, int, int]] = []
+    screener = SumScreener()
+    scored = run_screen(
+        engine,
+        study.id,
+        SPACES,
+        screener,
+        OPTIONS,
+        depths=[3],
+        progress=lambda *at: told.append(at),
+    )
+    assert scored == SPACES[1].count
+    assert set(screener.scored) == set(SPACES[1])
+    assert told[-1] == ("screen", scored, scored)
+    assert unfinished_screens(engine, study.id, SPACES) == []  # the other has not begun
+
+    assert run_screen(engine, study.id, SPACES, SumScreener(), OPTIONS) == SPACES[0].count
+
+
+def test_a_screen_cut_short_covers_all_of_the_space(engine: Engine, study: StudyRecord) -> None:
+    space = LayerSpace(10, 4, None, "free", keep_first=False)
+    with pytest.raises(KeyboardInterrupt):
+        run_screen(engine, study.id, [space], SumScreener(64), OPTIONS)
+    firsts = {one.subset[0] for one in untrained(engine, study)}
+    assert len(firsts) >= 3  # and not those that begin with layer 0 alone
+    (line,) = unfinished_screens(engine, study.id, [space])
+    assert "screened a random sample of 64 of 210 subsets" in line
+
+
+def test_only_members_of_the_space_of_today_are_counted(engine: Engine, study: StudyRecord) -> None:
+    run_screen(engine, study.id, SPACES[:1], SumScreener(), OPTIONS)
+    narrow = LayerSpace(10, 2, None, "free", forbidden={1})
+    assert unfinished_screens(engine, study.id, [narrow]) == []
+    wide = LayerSpace(10, 2, None, "free", keep_first=False)
+    (line,) = unfinished_screens(engine, study.id, [wide])
+    assert "screened a random sample of 9 of 45 subsets" in line
+
+
 def test_scores_are_written_every_few_seconds(
     engine: Engine, study: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,8 +166,8 @@ def test_unfinished_screens_are_named(engine: Engine, study: StudyRecord) -> Non
     known = [sum(one.depth == space.depth for one in stored) for space in SPACES]
     assert sum(known) == 20
     assert lines == [
-        f"depth {space.depth}, weights untrained: screened {number} of {space.count} subsets, "
-        "in the order of the layers; `layer-search screen` goes on"
+        f"depth {space.depth}, weights untrained: screened a random sample of {number} of "
+        f"{space.count} subsets; `layer-search screen` goes on"
         for space, number in zip(SPACES, known, strict=True)
         if number < space.count
     ]

@@ -11,11 +11,11 @@ import evaluators
 from evaluators import Description
 from search.errors import InputError, SearchError
 from search.worker.loop import claim_single, run_trial, run_trials
-from search.worker.session import begin_session, begin_single
+from search.worker.session import begin_manual, begin_session, join_session
 from storage.queue import Result
 from storage.setup import connect_store, is_ready
 from storage.states import Origin, TrialState
-from storage.studies import TaskShare, find_study, study_names
+from storage.studies import TaskShare, delete_study, find_study, study_names
 from tests.support.stores import Dump, new_trial, only_trial, queue_of, trial_rows
 from tests.support.workers import (
     LAYERS,
@@ -28,44 +28,62 @@ from tests.support.workers import (
 )
 
 
-@pytest.mark.parametrize(
-    ("changed", "keys", "hint"),
-    [
-        (
-            {"seed": 7},
-            ["study.seed (stored: 0, in the file: 7)"],
-            "give the changed study a new",
-        ),
-        (
-            {"sampler": "swap", "space": {"cadence": "strict"}},
-            [
-                "sampler.explore (stored: None, in the file: 0.1)",
-                "sampler.name (stored: 'uniform', in the file: 'swap')",
-                "sampler.startup (stored: None, in the file: 8)",
-                "space.cadence (stored: 'free', in the file: 'strict')",
-                "space.keep_first (stored: False, in the file: True)",
-            ],
-            "give the changed study a new name",
-        ),
-        (
-            {"trials": {"2": 3, "3": 6}},
-            ["study.trials.3 (stored: 3, in the file: 6)"],
-            "`launch --trials`",
-        ),
-    ],
-)
-def test_changed_study_file_is_refused(
-    engine: Engine, begin: Begin, dump: Dump, changed: dict[str, Any], keys: list[str], hint: str
-) -> None:
+def test_another_recipe_or_seed_is_refused(engine: Engine, begin: Begin, dump: Dump) -> None:
     begin()
     before = dump(engine)
-
-    with pytest.raises(InputError) as caught:
-        begin(**changed)
-    message = str(caught.value)
-    assert message.startswith(f"study 's' began with another file: {'; '.join(keys)}; ")
-    assert hint in message
+    with pytest.raises(InputError, match=r"study\.seed \(stored: 0, in the file: 7\)"):
+        begin(seed=7)
     assert dump(engine) == before
+
+
+def test_what_decides_no_score_is_taken_over(begin: Begin) -> None:
+    assert begin().changes == ()
+    found = begin(trials={"2": 3, "3": 6}, sampler="swap")
+    assert 'study.trials: {"2": 3, "3": 3} -> {"2": 3, "3": 6}, taken over' in found.changes
+    assert 'sampler.name: "uniform" -> "swap", taken over' in found.changes
+    assert (found.study.budgets, found.study.file["sampler"]["name"]) == ({2: 3, 3: 6}, "swap")
+    assert begin(trials={"2": 3, "3": 6}, sampler="swap").changes == ()
+
+
+def test_an_added_depth_is_worked_on_and_a_removed_one_is_not(engine: Engine, begin: Begin) -> None:
+    run_trials(begin(only=[2], budget=1), Watcher())
+    session = begin(depths=[3, 4], trials=2)
+    run_trials(session, Watcher())
+    assert find_study(engine, "s").budgets == {2: 1, 3: 2, 4: 2}
+    assert [row["depth"] for row in trial_rows(engine)] == [2, 3, 3, 4, 4]
+
+
+def test_a_worker_goes_on_with_its_own_plan_when_the_file_changes(
+    engine: Engine, begin: Begin
+) -> None:
+    """A depth that was taken away meanwhile gets no more trials, and is no reason to stop."""
+    working = begin()
+    begin(depths=[3, 4], trials=2)
+    run_trials(working, Watcher())
+    assert [row["depth"] for row in trial_rows(engine)] == [3, 3]
+
+
+def test_a_worker_without_a_file_joins_the_study_as_it_is_by_now(
+    engine: Engine, begin: Begin
+) -> None:
+    known = begin().study
+    begin(depths=[3, 4], trials=2, attempts=7)
+    session = join_session(engine, known, Sums())
+    session.mirror.close()
+    assert (list(session.plans), session.attempts) == ([3, 4], 7)
+    assert find_study(engine, "s").file["study"]["depths"] == [3, 4]  # and changes nothing
+    with pytest.raises(InputError, match="'s' has no depth 2: it has 3, 4"):
+        join_session(engine, known, Sums(), depths=[2])
+    with pytest.raises(InputError, match="other content of base"):
+        join_session(engine, known, other_machine())
+
+
+def test_a_study_that_was_begun_anew_is_not_joined(engine: Engine, begin: Begin) -> None:
+    known = begin().study
+    delete_study(engine, "s")
+    begin()
+    with pytest.raises(InputError, match="'s' was deleted and begun anew meanwhile: start again"):
+        join_session(engine, known, Sums())
 
 
 def other_machine() -> Sums:
@@ -159,7 +177,7 @@ def test_a_study_begins_with_the_shares_of_its_tasks(engine: Engine, tmp_path: P
 def test_single_trial_of_a_depth_that_the_study_does_not_search(
     engine: Engine, tmp_path: Path
 ) -> None:
-    session = begin_single(engine, study_file(), tmp_path, Sums(), depth=4)
+    session = begin_manual(engine, study_file(), tmp_path, Sums(), [2, 4])
     claim = claim_single(session, (0, 1, 2, 3), seed=5)
     assert claim is not None
     run_trial(session, claim, Watcher())

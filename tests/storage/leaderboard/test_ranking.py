@@ -13,7 +13,7 @@ from storage.database import write
 from storage.leaderboard import best_per_depth, rank_by_task, rank_subsets
 from storage.queue import Result, TaskResult
 from storage.states import Origin
-from storage.subset_key import Subset, format_subset
+from storage.subset_key import Subset, format_subset, parse_subset
 from tests.support.stores import begin, finish_trial, new_trial, query, queue_of
 
 BOARD = "SELECT study, depth, rank, subset, mean, seeds, lowest, highest, origin FROM"
@@ -253,3 +253,71 @@ def test_query_scores_are_one_row_each(engine: Engine) -> None:
         ("a", 2, "0_1", 1, "nq", "q2", 0.0),
     ]
     assert query(engine, "SELECT count(*) FROM search_queries") == [(3,)]
+
+
+# the pick
+
+PICKED: dict[Subset, float] = {
+    (0, 1, 10, 11): 0.7535,  # the leader: one break
+    (0, 1, 9, 10): 0.7162,  # as simple, and lower
+    (0, 9, 10, 11): 0.7495,  # as simple, higher
+    (0, 2, 10, 11): 0.7530,  # two breaks
+    (0, 1, 2, 3): 0.7484,  # none
+}
+
+
+def pick(engine: Engine, margin: float | None = None, *, of: float = 0.005) -> tuple[str, float]:
+    """Return the pick among `PICKED`, all tied by a wide error, and its margin.
+
+    Args:
+        engine: the store.
+        margin: the margin asked for.
+        of: the study's own.
+    """
+    record(engine, [])
+    study = begin(engine, BUDGETS, "a", margin=of)
+    for number, (subset, mean) in enumerate(PICKED.items()):
+        scores = {"q1": mean - number / 10, "q2": mean + number / 10}
+        finish_trial(
+            engine, study, new_trial(subset), Result(mean, {"t": TaskResult(mean, scores)})
+        )
+
+    rows = rank_subsets(engine, "a")
+    assert all(row["tied"] for row in rows)
+    (best,) = best_per_depth(engine, "a", margin=margin)
+    assert best["leader"] == "0_1_10_11"
+    assert best["pick_mean"] == PICKED[parse_subset(best["pick"])]
+    return best["pick"], best["margin"]
+
+
+@pytest.mark.parametrize(
+    ("margin", "picked"),
+    [
+        (None, "0_1_10_11"),  # 0.005: what is simpler costs more, what is as simple is higher
+        (0.0, "0_1_10_11"),
+        (0.0051, "0_1_2_3"),  # 0.0051 below, but for rounding
+        (0.00509, "0_1_10_11"),
+        (1.0, "0_1_2_3"),
+    ],
+)
+def test_pick_is_within_the_margin(engine: Engine, margin: float | None, picked: str) -> None:
+    assert pick(engine, margin) == (picked, 0.005 if margin is None else margin)
+
+
+def test_margin_is_the_studys_own(engine: Engine) -> None:
+    assert pick(engine, of=0.01) == ("0_1_2_3", 0.01)
+    assert query(engine, "SELECT pick, margin FROM best_per_depth") == [("0_1_2_3", 0.01)]
+    assert pick(engine, 0.001, of=0.01) == ("0_1_10_11", 0.001)
+
+
+def test_nothing_is_given_away_among_equally_simple_subsets(engine: Engine) -> None:
+    """Subsets of one break, all tied: lower layers cost 0.037."""
+    study = begin(engine, BUDGETS, "a")
+    for subset in [(0, 1, 10, 11), (0, 1, 9, 10)]:
+        mean = PICKED[subset]
+        scores = {"q1": mean - 0.2 * (subset[2] - 9), "q2": mean + 0.2 * (subset[2] - 9)}
+        finish_trial(
+            engine, study, new_trial(subset), Result(mean, {"t": TaskResult(mean, scores)})
+        )
+    (best,) = best_per_depth(engine, "a")
+    assert (best["tied"], best["pick"]) == (2, "0_1_10_11")

@@ -271,65 +271,39 @@ def test_failed_trials_and_a_tried_space_are_told_at_the_end(tmp_path: Path, sto
     assert done.stdout == "no answer yet: no trial is complete\n"
 
 
-# evaluate
+# a changed file
 
 
-def test_evaluate_is_recorded_outside_the_budget_and_once(small: Path, store: str) -> None:
-    words = ("evaluate", small, "--subset", "0_1_2_3", "--store", store)
-    done = run_command(*words)
-    assert done.returncode == 0
-    assert "0_1_2_3" in done.stdout
-    assert "0.3329" in done.stdout
-
-    again = run_command(*words)
-    assert again.returncode == 0
-    assert "0_1_2_3 was evaluated before" in again.stdout
-    assert run_command(*words, "--seed", 5).returncode == 0
-
+def test_launch_takes_over_what_decides_no_score_and_says_so(small: Path, store: str) -> None:
     assert run_command("launch", small, "--store", store).returncode == 0
-    names = ("subset", "seed", "origin", "state")
-    found = [tuple(row[name] for name in names) for row in trials_of(store, "small")]
-    assert found == [
-        ("0_1_2_3", 0, "manual", "complete"),
-        ("0_1_2_3", 5, "manual", "complete"),
-        ("0_1_2_18", 0, "first", "complete"),
-        ("0_1_2_21", 0, "first", "complete"),
-        ("0_19_20_21", 0, "first", "complete"),
-        (FIRST[5], 0, "first", "complete"),
-    ]
+    text = small.read_text(encoding="utf-8")
+    assert "depths = [4, 22]" in text
+    small.write_text(
+        text.replace("depths = [4, 22]", "depths = [4, 7]")
+        .replace("22 = 1", "7 = 1")
+        .replace(FIRST[5], "0_1_2_3_6_8_18"),
+        encoding="utf-8",
+    )
+
+    done = run_command("launch", small, "--store", store)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "taken over" in line]
+    assert said[0] == (
+        "study.depths: [4, 22] -> [4, 7], taken over; "
+        "depth 22: the trials stay, and no more are begun"
+    )
+    assert len(said) == 3  # trials and first, too
+    assert progress_of(store) == [(4, 3, 3, 0), (7, 1, 1, 0), (22, 1, 1, 0)]
+
+    again = run_command("launch", small, "--store", store)
+    assert "taken over" not in again.stderr
 
 
-def test_evaluate_of_a_depth_that_the_study_does_not_search(small: Path, store: str) -> None:
-    words = ("evaluate", small, "--subset", "0_1_2_3_6_8_18", "--store", store)
-    done = run_command(*words)
-    assert done.returncode == 0
-    assert "depth 7 is not among the study's: recorded beside them" in done.stderr
-
-    assert run_command("launch", small, "--store", store).returncode == 0
-    assert progress_of(store) == [(4, 3, 3, 0), (7, 0, 0, 1), (22, 1, 1, 0)]
-
-
-def test_evaluate_without_a_score_fails_and_can_be_tried_again(small: Path, store: str) -> None:
-    words = ("evaluate", small, "--subset", "0_1_2_9", "--store", store)
-    for _ in range(2):
-        done = run_command(*words)
-        assert done.returncode == 1
-        line = "error: 0_1_2_9 has no score: the table has no row for 0_1_2_9"
-        assert done.stderr.splitlines()[-1] == line
-        assert "Traceback" not in done.stderr
-
-    (row,) = trials_of(store, "small")
-    assert (row["state"], row["token"], row["origin"]) == ("failed", 2, "manual")
-
-
-def test_evaluate_with_a_changed_study_file_is_refused_before_data_is_read(
-    small: Path, store: str
-) -> None:
+def test_launch_with_another_recipe_is_refused_before_data_is_read(small: Path, store: str) -> None:
     assert run_command("launch", small, "--store", store).returncode == 0
     text = small.read_text(encoding="utf-8")
     small.write_text(text.replace("layers = 22", "layers = 21"), encoding="utf-8")
     (small.parent / "card.csv").unlink()
-
-    done = run_command("evaluate", small, "--subset", "0_1_2_3", "--store", store)
+    done = run_command("launch", small, "--store", store)
     assert done.returncode == 2
-    assert "evaluator.layers (stored: 22, in the file: 21)" in read_error(done)
+    assert "evaluator.layers (stored: 22, in the file: 21). Scores would not" in read_error(done)

@@ -122,6 +122,27 @@ def test_scores_of_other_weights_are_left_out(screen: tuple[Folder, Any]) -> Non
     assert json.loads(folder.run(*words, "--json").stdout)["scores"] == []
 
 
+@pytest.mark.slow
+def test_depths_are_screened_one_by_one(screen: tuple[Folder, Any], tmp_path: Path) -> None:
+    folder = screen[0].copy(tmp_path)
+    text = folder.study.read_text(encoding="utf-8").replace("depths = [2]", "depths = [2, 3]")
+    folder.study.write_text(text, encoding="utf-8")
+
+    done = folder.run("screen", folder.study, "--depth", 3, "--json")
+    assert "study.depths: [2] -> [2, 3], taken over" in done.stderr
+    said = json.loads(done.stdout)
+    size = LayerSpace(22, 3, 3, "free", forbidden=frozenset(FORBIDDEN)).count
+    assert f"subsets screened now: {size}" in done.stderr
+    assert said["subsets"] == {"3": size}
+    assert {row["depth"] for row in said["scores"]} == {3}
+
+    wrong = run_command("screen", folder.study, "--depth", 4, "--store", folder.store)
+    assert (wrong.returncode, read_error(wrong)) == (
+        2,
+        "error: study 'screened' has no depth 4: it has 2, 3",
+    )
+
+
 # the search that it guides
 
 
@@ -158,8 +179,12 @@ def test_a_screen_that_was_cut_short_says_so_and_goes_on(
         connection.execute(text("DELETE FROM search_screens WHERE subset = :last"), last)
     engine.dispose()
 
-    missing = f"weights untrained: screened {SPACE.count - 1} of {SPACE.count} subsets"
-    assert missing in folder.run("screen", folder.study, "--show").stdout
+    missing = (
+        f"weights untrained: screened a random sample of {SPACE.count - 1} of {SPACE.count} subsets"
+    )
+    shown = folder.run("screen", folder.study, "--show").stdout
+    assert missing in shown
+    assert f"{SPACE.count - 1} scored, a random sample of {SPACE.count}" in shown
     assert missing in folder.run("launch", folder.study).stderr
     mended = folder.run("screen", folder.study)
     assert "subsets screened now: 1" in mended.stderr

@@ -46,6 +46,38 @@ def test_studies_as_a_table(launched: str) -> None:
     assert "0.4964" in done.stdout
 
 
+def test_the_words_of_studies_are_explained(launched: str) -> None:
+    """Every column of the table but the study, its depth and its own words."""
+    header = run_command("studies", "--store", launched).stdout.splitlines()[2]
+    columns = [word.strip() for word in header.strip("┃").split("┃")]
+    said = run_command("studies", "--help").stdout
+    assert [word for word in columns[2:] if f"`{word}`" not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("margin", "picked"),
+    [(None, "0_1_2_3_4_5_18"), ("0.002", "0_1_2_3_6_8_18"), ("0.0029", "0_1_2_3_4_5_18")],
+)
+def test_best_names_leader_and_pick(launched: str, margin: str | None, picked: str) -> None:
+    words: list[object] = ["best", "card", "--depth", 7, "--store", launched]
+    words += [] if margin is None else ["--margin", margin]
+    (row,) = read_json(run_command(*words, "--json"))
+    assert (row["leader"], row["pick"], row["tied"]) == ("0_1_2_3_6_8_18", picked, 4)
+    assert row["margin"] == float(margin or 0.005)
+    assert read_csv(*words)[0]["pick"] == picked
+    shown = run_command(*words).stdout
+    assert f"the simplest of the tied within {row['margin']:g} of the leader" in shown
+
+
+def test_best_before_there_is_a_score(store: str) -> None:
+    with store_at(store, create=True) as engine:
+        begin(engine, {4: 1}, "card")
+    done = run_command("best", "--store", store)
+    assert (done.returncode, done.stdout) == (0, "no trial is complete yet\n")
+    wrong = run_command("best", "card", "--depth", 5, "--store", store)
+    assert read_error(wrong) == "error: study 'card' has no depth 5: it has 4"
+
+
 def test_leaderboard_as_json_and_csv(launched: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = read_json(run_command("leaderboard", "card", "--store", launched, "--json"))
     assert Counter(row["depth"] for row in rows) == {4: 5, 7: 11, 13: 10}

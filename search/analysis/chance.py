@@ -17,7 +17,8 @@ x_t of the k subsets on task t, and their means M over all tasks,
     Q = A / (1 - A) sum over t of a_t (x_t - M) (x_t - M)',    A = sum over t of a_t^2
 
 which for m equal shares is the sample covariance of the task means over m. For one subset, Q is the
-square of `query_error` of the leaderboard; for two, Q_ii + Q_jj - 2 Q_ij is the query part of the square of `difference_error`.
+square of `query_error` of the leaderboard; for two, Q_ii + Q_jj - 2 Q_ij is the query part of the
+square of `difference_error`.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.analysis.base_settings import settings_in_words
 from search.space import Rhythm, Subset, cadences, format_subset
-from search.study.base_settings import settings_in_words
 from search.study.file import StudyFile
 from storage.costs import CostRecord, SpeedRecord
 from storage.leaderboard import Row

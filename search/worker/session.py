@@ -98,29 +98,42 @@ def begin_session(
     changes: list[str] = []
 
     def join(record: StudyRecord) -> StudyUpdate | None:
-        found = reconcile(record, file)
-        require_same_recipe(file, found.file)
-        update = found.update
-        if found.has_other_data and update is not None:
-            scored = {k: v for k, v in record.fingerprints.items() if k not in UNSCORED_ROLES}
-            record = replace(record, fingerprints=scored)
-            update = replace(update, fingerprints={**base.fingerprints, **scored})
-
-        if not accept_drift:
-            require_same_machine(record, base)
-        changes.extend(found.changes)
+        said, update = _take_over(record, file, base, accept_drift=accept_drift)
+        changes.extend(said)
         return update
 
     make_ready(engine)
     budgets = {depth: file.budget(depth) for depth in plans}
     study = begin_study(engine, _define(file, folder, base), budgets, join)
-    wanted = file.study.reference
-    if wanted is not None and wanted != study.reference:
-        study = set_reference(engine, study, wanted=wanted)
+    if file.study.reference not in (None, study.reference):
+        study = set_reference(engine, study, wanted=not study.reference)
+
     if trials is not None:
         set_budgets(engine, study, dict.fromkeys(chosen, trials))
     session = _open_session(engine, file, study, evaluator, chosen, lease)
     return replace(session, changes=tuple(changes))
+
+
+def _take_over(
+    record: StudyRecord, file: StudyFile, base: evaluators.Description, *, accept_drift: bool
+) -> tuple[Sequence[str], StudyUpdate | None]:
+    """Return the changes of a file to a study that is there, in words and for the store.
+
+    Raises:
+        InputError: the file has another recipe, or this machine another base, data or libraries.
+    """
+    found = reconcile(record, file)
+    require_same_recipe(file, found.file)
+
+    update = found.update
+    if found.has_other_data and update is not None:
+        scored = {k: v for k, v in record.fingerprints.items() if k not in UNSCORED_ROLES}
+        record = replace(record, fingerprints=scored)
+        update = replace(update, fingerprints={**base.fingerprints, **scored})
+
+    if not accept_drift:
+        require_same_machine(record, base)
+    return found.changes, update
 
 
 def join_session(
@@ -225,6 +238,8 @@ def begin_manual(
 
 def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> StudyDefinition:
     """Return the study that `file` describes over `base`."""
+    shares = {task: TaskShare(part.test_set, part.share) for task, part in base.tasks.items()}
+
     return StudyDefinition(
         name=file.study.name,
         file=file.plain(),
@@ -237,7 +252,7 @@ def _define(file: StudyFile, folder: Path, base: evaluators.Description) -> Stud
         fingerprints=dict(base.fingerprints),
         versions=dict(base.versions),
         settings=dict(base.settings),
-        tasks={task: TaskShare(part.test_set, part.share) for task, part in base.tasks.items()},
+        tasks=shares,
         reference=file.study.reference is not False,
         margin=file.study.margin,
     )

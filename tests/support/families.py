@@ -29,6 +29,8 @@ _SIZES = {
 _GROUPED = {"num_key_value_heads": 2, "head_dim": 8, "use_cache": False}
 _GEMMA = {**_GROUPED, "sliding_window": 9, "query_pre_attn_scalar": 8}
 
+_GEMMA_PART = {**_SIZES, **_GEMMA}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -100,10 +102,15 @@ FAMILIES = (
         normalize=True,
         whole_class=T5EncoderModel,
     ),
+    Family(
+        "t5gemma",
+        {"encoder": _GEMMA_PART, "decoder": _GEMMA_PART, "is_encoder_decoder": False},
+        normalize=True,
+        whole_class=T5GemmaEncoderModel,
+    ),
     Family("lfm2", {**_GROUPED, "layer_types": ["conv", "conv", "full_attention"] * 2}, "cls"),
 )
-"""Families that are cut; ALBERT, which shares one layer, is refused, and T5Gemma stands beside."""
-T5GEMMA = Family("t5gemma", whole_class=T5GemmaEncoderModel)
+"""Families that are cut; ALBERT, which shares one layer, is refused."""
 
 
 def write_base(family: Family, vocabulary: list[str], folder: Path) -> Path:
@@ -146,7 +153,11 @@ def make_model(family: Family, tokens: int) -> PreTrainedModel:
     sizes = {name: size for name, size in _SIZES.items() if name in known}
     renamed = config_class.attribute_map
     sizes = {name: size for name, size in sizes.items() if renamed.get(name) not in family.changes}
-    config = config_class(**{**sizes, "vocab_size": tokens, **family.changes})
+    changes = {
+        name: {**value, "vocab_size": tokens} if isinstance(value, dict) else value
+        for name, value in family.changes.items()
+    }
+    config = config_class(**{**sizes, "vocab_size": tokens, **changes})
 
     torch.manual_seed(0)
     if family.whole_class is None:

@@ -7,10 +7,11 @@ import typer
 
 from search.analysis.answer import find_answers
 from search.analysis.comparison import Comparison, compare_subsets
+from search.cli.finding_tables import print_answers
 from search.cli.options import DEFAULT_STORE, AsJson, Depth, Store, StudyName
 from search.cli.output import print_json, say
 from search.cli.store import opened, require_stored_depth
-from search.cli.tables import format_score, print_answers, print_table
+from search.cli.tables import format_score, print_table
 from search.errors import InputError
 from search.space import format_subset, parse_subset
 from storage.errors import UnscoredSubsetError

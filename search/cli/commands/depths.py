@@ -8,11 +8,11 @@ from sqlalchemy import Engine
 
 import evaluators
 from search.analysis.costs import count_costs, list_depths, measure_speeds
+from search.cli.finding_tables import print_depths
 from search.cli.options import DEFAULT_STORE, AsCsv, AsJson, Device, Folder, Store, StudyName
 from search.cli.output import print_csv, print_json, require_one_format, say
 from search.cli.progress import StageProgress, interruptible, load_evaluator
 from search.cli.store import opened
-from search.cli.tables import print_depths
 from search.errors import InputError
 from search.study.compatibility import require_same_machine
 from search.study.file import parse_study_file

@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 
 import evaluators
 from search.analysis.answer import find_answers
+from search.analysis.base_settings import settings_in_words
 from search.analysis.costs import count_costs, list_depths, measure_speeds
 from search.analysis.screen_fit import store_fits
+from search.cli.finding_tables import print_answers, print_depths, print_fits
 from search.cli.fleet import Fleet, count_workers
 from search.cli.options import (
     DEFAULT_STORE,
@@ -25,15 +27,8 @@ from search.cli.options import (
 from search.cli.output import NO_GLOBAL_POSITION, remark, say
 from search.cli.progress import StageProgress, WorkerProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
-from search.cli.tables import (
-    format_error,
-    print_answers,
-    print_depths,
-    print_fits,
-    print_ranking,
-)
+from search.cli.tables import format_error, print_ranking
 from search.errors import InputError, SearchError, describe_error
-from search.study.base_settings import settings_in_words
 from search.study.file import parse_study_file, read_study_file
 from search.study.plan import require_depths
 from search.study.reconciliation import find_reconciled

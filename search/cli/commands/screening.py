@@ -9,11 +9,11 @@ import typer
 
 import evaluators
 from search.analysis.screen_fit import measure_fits, store_fits
+from search.cli.finding_tables import print_fits, print_screened
 from search.cli.options import DEFAULT_STORE, AsJson, Device, Store, StudyPath
 from search.cli.output import print_json, remark, say
 from search.cli.progress import StageProgress, interruptible, load_evaluator
 from search.cli.store import connected, opened
-from search.cli.tables import print_fits, print_screened
 from search.errors import InputError
 from search.space import format_subset
 from search.study.file import StudyFile, read_study_file

@@ -5,15 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from search.analysis.answer import Answer
+from search.cli.finding_tables import print_answers, print_fits, print_screened
 from search.cli.tables import (
     format_error,
     format_score,
-    print_answers,
     print_attempts,
     print_best,
-    print_fits,
     print_ranking,
-    print_screened,
     print_set_ranking,
     print_statuses,
     print_table,

@@ -50,6 +50,7 @@ SEARCH = {
     "study.replicates": 2,
     "study.margin": 0.02,
     "study.first": [],
+    "study.reference": True,
     "space.cadence": "free",
     "space.period": 4,
     "space.phase": "last",

@@ -135,7 +135,7 @@ def test_a_study_of_an_older_release_is_asked_for_it(
     plain = file.plain()
     del plain["study"]["reference"]  # as that release stored it
     begin_stored(
-        engine, {2: 3, 3: 3}, file=plain, recipe_hash=file.recipe_hash, layers=6,
+        engine, {2: 3, 3: 3}, file=plain, recipe_hash=file.recipe_hash(), layers=6,
         fingerprints={"base": "none"},
     )  # fmt: skip
 

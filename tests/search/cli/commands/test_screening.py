@@ -93,7 +93,7 @@ def begun(folder: Folder) -> list[str]:
     engine = open_store(folder.store)
     rows = trial_rows(engine, "screened")
     engine.dispose()
-    return [row["subset"] for row in rows]
+    return [row["subset"] for row in rows if row["origin"] != "reference"]
 
 
 # the screen

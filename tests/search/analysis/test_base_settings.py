@@ -1,6 +1,6 @@
 """The settings of a base in words."""
 
-from search.study.base_settings import settings_in_words
+from search.analysis.base_settings import settings_in_words
 
 SHIPPED = {
     "pooling": "mean",

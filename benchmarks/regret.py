@@ -30,7 +30,7 @@ from _parts import (
 from _rivals import RIVALS
 from rich.progress import track
 
-from search.cli.tables import print_fits
+from search.cli.finding_tables import print_fits
 
 PARTS: dict[str, Callable[..., dict[str, Curve]]] = {
     "search": search,

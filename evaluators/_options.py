@@ -73,8 +73,7 @@ class BaseOptions(StrictRecord):
     document_length: Annotated[int, Field(ge=2)] | None = None
     """Longest document, in tokens; the base's own when left out, 256 if it has none."""
     rhythm: bool = True
-    """Whether positions of a cut model follow the base's rhythm of attention; if not, every layer
-    keeps its own type, and `free` is the only cadence."""
+    """Whether positions follow the base's attention rhythm; if not, layers keep their own types."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of matrix products; weights are always kept in fp32."""
 

@@ -153,7 +153,7 @@ def make_model(family: Family, tokens: int) -> PreTrainedModel:
     sizes = {name: size for name, size in _SIZES.items() if name in known}
     renamed = config_class.attribute_map
     sizes = {name: size for name, size in sizes.items() if renamed.get(name) not in family.changes}
-    changes = {
+    changes: dict[str, Any] = {
         name: {**value, "vocab_size": tokens} if isinstance(value, dict) else value
         for name, value in family.changes.items()
     }

@@ -85,3 +85,10 @@ def untrained(small_toy: Path) -> RetrievalEvaluator:
 def trained(small_toy: Path) -> RetrievalEvaluator:
     """An evaluator that trains each cut model for twelve steps."""
     return retrieval.build(small_toy, {"steps": 12, "learning_rate": 2e-3})
+
+
+@pytest.fixture(scope="session")
+def toy_words(toy: Path) -> list[str]:
+    """Words of the toy world."""
+    words = json.loads((toy / "base" / "tokenizer.json").read_text())["model"]["vocab"]
+    return [word for word in words if not word.startswith("[")]

@@ -147,7 +147,7 @@ class Encoder:
 
     def weights_by_layer(self) -> list[str]:
         """Return the names of weights outside the stack that hold a part for each layer."""
-        subset = tuple(range(self.layers - 1))
+        subset = tuple(range(1, self.layers))  # with the last one: a class may prescribe its type
         with torch.device("meta"):
             shorter = self.model_class(shorten(self.config, subset, self.types(subset)))
 

@@ -1,6 +1,5 @@
 """Every family: scored as it was shipped, cut as its layers promise, reloaded as it was cut."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,16 @@ from tests.support import retrieval
 from tests.support.families import FAMILIES, LAYERS, Family, write_base
 from tests.support.trees import tree_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
+pytestmark = pytest.mark.slow
+
+MEASURED = ("embedding_gemma2_text", "t5", "t5gemma", "lfm2", "modernbert")
+"""Families with ways of their own through the surgery; all others run the same lines."""
+CASES = [
+    pytest.param(
+        family, marks=() if family.kind in MEASURED else pytest.mark.unmeasured, id=family.kind
+    )
+    for family in FAMILIES
+]
 
 NANO = {"ToyPeople": "NanoMSMARCO", "ToyPlaces": "NanoNQ", "ToyThings": "NanoFEVER"}
 """Names that the library's own evaluator knows, for the tasks of the toy world."""
@@ -40,20 +48,13 @@ def world(small_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def vocabulary(toy: Path) -> list[str]:
-    """Words of the toy world."""
-    words = json.loads((toy / "base" / "tokenizer.json").read_text())["model"]["vocab"]
-    return [word for word in words if not word.startswith("[")]
-
-
-@pytest.fixture(scope="module", params=FAMILIES, ids=repr)
+@pytest.fixture(scope="module", params=CASES)
 def shipped(
-    request: pytest.FixtureRequest, world: Path, vocabulary: list[str]
+    request: pytest.FixtureRequest, world: Path, toy_words: list[str]
 ) -> tuple[Path, RetrievalEvaluator]:
     """Folder of a tiny base of each family, and an evaluator that scores it untrained."""
     family: Family = request.param
-    folder = write_base(family, vocabulary, world / family.kind)
+    folder = write_base(family, toy_words, world / family.kind)
     return folder, retrieval.build(world, {"test": {"data": "test"}}, base=folder, settings=OWN)
 
 

@@ -117,12 +117,11 @@ def test_free_without_a_rhythm_lets_each_layer_keep_its_attention() -> None:
 @pytest.fixture(scope="module", params=["gemma3_text", "modernbert", "ultrabert"])
 def periodic(
     request: pytest.FixtureRequest,
-    toy: Path,
+    toy_words: list[str],
     small_toy: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> RetrievalEvaluator:
     """An evaluator whose cut models may have a rhythm of their own, over a base of period 3."""
-    words = json.loads((toy / "base" / "tokenizer.json").read_text())["model"]["vocab"]
     family = next(one for one in FAMILIES if one.kind == request.param)
     if family.kind == "gemma3_text":
         family = replace(
@@ -130,8 +129,7 @@ def periodic(
         )
 
     folder = tmp_path_factory.mktemp("periodic") / "base"
-    vocabulary = [word for word in words if not word.startswith("[")]
-    base = write_base(family, vocabulary, folder)
+    base = write_base(family, toy_words, folder)
     return retrieval.build(small_toy, base=base, own_rhythm=True)
 
 

@@ -1,6 +1,5 @@
 """Settings of a base: its own, or overridden by name, the same in training, scoring and export."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -31,16 +30,9 @@ FAMILY = Family(
 
 
 @pytest.fixture(scope="module")
-def vocabulary(toy: Path) -> list[str]:
-    """Words of the toy world."""
-    words = json.loads((toy / "base" / "tokenizer.json").read_text())["model"]["vocab"]
-    return [word for word in words if not word.startswith("[")]
-
-
-@pytest.fixture(scope="module")
-def shipped(vocabulary: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shipped(toy_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny base with settings of its own."""
-    return write_base(FAMILY, vocabulary, tmp_path_factory.mktemp("shipped") / "base")
+    return write_base(FAMILY, toy_words, tmp_path_factory.mktemp("shipped") / "base")
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +191,11 @@ def test_an_override_that_does_not_fit_is_refused(
     family: Family,
     settings: dict[str, object],
     mistake: str,
-    vocabulary: list[str],
+    toy_words: list[str],
     small_toy: Path,
     tmp_path: Path,
 ) -> None:
-    base = write_base(family, vocabulary, tmp_path / "base")
+    base = write_base(family, toy_words, tmp_path / "base")
     with pytest.raises(evaluators.InputError, match=mistake) as refused:
         retrieval.build(small_toy, base=base, settings=settings)
     assert "\n" not in str(refused.value)

@@ -41,7 +41,7 @@ def _with_answer(row: Row, answers: Mapping[int, Answer]) -> dict[str, Any]:
 def count_costs(
     engine: Engine, study: StudyRecord, evaluator: evaluators.Measurable, whole: Subset
 ) -> dict[Subset, CostRecord]:
-    """Count and store what the leader of each depth and the whole base cost.
+    """Count and store the cost of the leader of each depth, and of the whole base.
 
     Args:
         engine: the store.
@@ -122,7 +122,7 @@ def find_speed(
 
 
 def _kind(subset: Subset, cost: CostRecord | None) -> tuple[int, CostRecord | None]:
-    """Return what subsets that are as fast as each other have in common."""
+    """Return depth and cost of a subset: those of equal kind are taken to be equally fast."""
     return len(subset), cost
 
 

@@ -24,7 +24,7 @@ _MODULES_FILE, _TRANSFORMER_FILE = "modules.json", "sentence_bert_config.json"
 _WEIGHTS_FILE = "model.safetensors"
 
 _OUTPUT = "last_hidden_state"
-"""The one output of an encoder that a cut keeps its meaning: others may name a layer."""
+"""The output of an encoder whose meaning a cut keeps; any other one may name a layer."""
 _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "model": frozenset({"dtype", "torch_dtype", "attn_implementation", "add_pooling_layer"}),
     "config": frozenset({"use_cache", "is_causal", "use_bidirectional_attention"}),

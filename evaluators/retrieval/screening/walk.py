@@ -150,7 +150,7 @@ class Walk:
         All layers of the base are run for that; the embeddings they give are kept, too.
         """
         calls: list[Call] = []
-        roots: Hidden = []
+        roots: Hidden = []  # one entry: states after every layer would fill the memory
 
         def step(
             position: int,
@@ -159,7 +159,8 @@ class Walk:
             **options: Any,
         ) -> torch.Tensor:
             calls.append((arguments, options))
-            roots.append(hidden)
+            if not roots:
+                roots.append(hidden)
             return self._stack.run(position, position, hidden, *arguments, **options)
 
         self._base_embeddings.append(self._embed(features, step))

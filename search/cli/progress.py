@@ -159,6 +159,7 @@ class WorkerProgress:
         self._subset = ""
         self._study, self._look, self._clock = study, look, clock
         self._counts = {depth: (done.get(depth, 0), budget) for depth, budget in budgets.items()}
+        self._references = (0, 0)
         self._pace, self._stage = Pace(clock), StageClock(clock)
         self._pace.left(*self._all_trials())
         self._pulse = Pulse(self.describe)
@@ -204,8 +205,8 @@ class WorkerProgress:
         return ": ".join(filter(None, (self._study, "; ".join(filter(None, parts)))))
 
     def _all_trials(self) -> tuple[int, int]:
-        """Return the numbers of trials of all depths: over, and in all."""
-        counts = self._counts.values()
+        """Return the numbers of trials of all depths and of the reference: over, and in all."""
+        counts = (*self._counts.values(), self._references)
         return sum(done for done, _ in counts), sum(budget for _, budget in counts)
 
     def started(self, claim: Claim) -> None:
@@ -223,6 +224,7 @@ class WorkerProgress:
         """Print the trial's line and move its depth's bar."""
         self._subset, self._stage = "", StageClock(self._clock)
         self._advance(claim)
+        self._pace.left(*self._all_trials())  # it is timed from here
         if result.mean is None and not self._failures:
             return
 
@@ -245,6 +247,9 @@ class WorkerProgress:
             done: trials of it that are over.
             total: trials of it in all.
         """
+        self._references = (done, total)
+        self._pace = Pace(self._clock)
+        self._pace.left(*self._all_trials())
         self._reference = self._bars.add_task("reference", total=total, completed=done)
 
     def _advance(self, claim: Claim) -> None:
@@ -255,6 +260,8 @@ class WorkerProgress:
             self._counts[claim.depth] = (done + 1, budget)
         if claim.origin is Origin.REFERENCE and self._reference is not None:
             self._bars.advance(self._reference)
+            done, total = self._references
+            self._references = (done + 1, total)
 
     def waiting(self, running: int) -> None:
         """Say that trials of other workers are waited for."""

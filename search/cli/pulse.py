@@ -66,6 +66,7 @@ class Pace:
         self._clock = clock
         self._began = clock()
         self._first: int | None = None
+        self._done, self._gained_at = 0, self._began
 
     @property
     def seconds(self) -> float:
@@ -79,12 +80,20 @@ class Pace:
             done: how much is done; what was done at the first call is no part of the pace.
             total: how much there is in all.
         """
+        now = self._clock()
         if self._first is None:
-            self._began, self._first = self._clock(), done
+            self._began, self._first = now, done
+        if done > self._done:
+            self._done, self._gained_at = done, now
+
         gained = done - self._first
         if gained <= 0 or done >= total:
             return ""
-        return f", about {format_seconds((total - done) * self.seconds / gained)} left"
+
+        # what runs now counts as at most one of those left, however long it takes
+        each = (self._gained_at - self._began) / gained
+        left = (total - done) * each - min(now - self._gained_at, each)
+        return f", about {format_seconds(left)} left"
 
 
 class StageClock:

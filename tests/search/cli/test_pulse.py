@@ -72,6 +72,20 @@ def test_time_left_follows_the_pace_since_the_first_look() -> None:
     assert pace.left(100, 100) == ""
 
 
+def test_a_long_trial_does_not_put_the_end_off() -> None:
+    """What is under way was counted among those left; it cannot make the others longer."""
+    clock = Clock()
+    pace = Pace(clock)
+    clock.now = 0.0
+    assert pace.left(0, 5) == ""
+    clock.now = 10.0
+    assert pace.left(1, 5) == ", about 40 s left"
+    clock.now = 14.0
+    assert pace.left(1, 5) == ", about 36 s left"
+    clock.now = 60.0
+    assert pace.left(1, 5) == ", about 30 s left"
+
+
 def test_stages_are_timed_one_by_one() -> None:
     clock = Clock()
     stage = StageClock(clock)

@@ -8,6 +8,7 @@ Imports come from grimp, which also stands behind import-linter; the rest is rea
 
 import argparse
 import ast
+import functools
 import re
 import statistics
 import sys
@@ -88,6 +89,7 @@ class Graph:
             (merged.get(a, frozenset({a})), merged.get(b, frozenset({b}))) for a, b in self.arrows
         }
 
+        @functools.cache  # there are more chains than anyone can walk
         def height(node: frozenset[str]) -> int:
             return 1 + max((height(b) for a, b in arrows if a == node and b != node), default=0)
 

@@ -142,7 +142,7 @@ def test_state_lies_where_the_environment_says(
 ) -> None:
     monkeypatch.setenv("LAYER_SEARCH_STATE", str(tmp_path))
     assert state_folder() == tmp_path
-    assert Outbox("uid", 1).folder == tmp_path / "outbox" / "uid"
+    assert Outbox("0" * 32, 1).folder == tmp_path / "outbox" / ("0" * 32)
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LAYER_SEARCH_STATE", "~/own")

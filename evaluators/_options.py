@@ -9,6 +9,7 @@ from pydantic_core import core_schema
 
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
+
 def _check_revision(text: str) -> str:
     """Refuse a revision that could lead out of the cache of the hub, and is no name in git."""
     if not _REVISION.fullmatch(text) or ".." in text:

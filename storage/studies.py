@@ -2,21 +2,26 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from sqlalchemy import Connection, Engine, delete, exists, select, update
 
 from storage.database import insert_missing, read, write
 from storage.errors import InputError, StoreTamperedError
 from storage.schema import Depth, Screen, Study, Task
-from storage.text import BaseName, FolderPath, Label, StudyName, Uid
+from storage.text import check_base, check_folder, check_label, check_study_name, check_uid
 
 DEFAULT_MARGIN = 0.005
 """How far below the leader's mean a pick may lie unless the study says otherwise: half the standard
 error of a mean over some 600 queries, so that simplicity costs less than chance does. A heuristic.
 """
+
+StudyName = Annotated[str, AfterValidator(check_study_name)]
+"""Name of a study."""
+Label = Annotated[str, AfterValidator(check_label)]
+"""Name of a task or a test set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,9 @@ class StudyDefinition:
 
     name: StudyName
     file: Mapping[str, Any]
-    folder: FolderPath
+    folder: Annotated[str, AfterValidator(check_folder)]
     recipe_hash: str
-    base: BaseName
+    base: Annotated[str, AfterValidator(check_base)]
     layers: int
     period: int | None
     phase: Literal["first", "last"] = "first"
@@ -79,7 +84,7 @@ class StudyRecord(StudyDefinition):
     """
 
     id: int
-    uid: Uid
+    uid: Annotated[str, AfterValidator(check_uid)]
     budgets: Mapping[int, int]
     is_screened: bool = False
 
@@ -278,7 +283,7 @@ def _find(connection: Connection, name: str) -> StudyRecord:
 
 
 def _first_mistake(error: ValidationError) -> str:
-    """Return the first mistake of a study in words: where it is, what it is, and what it should be."""
+    """Return the first mistake in a study in words: where, what should be there, and what is."""
     mistake = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in mistake["loc"] if part != "[key]")
     problem = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")

@@ -8,9 +8,6 @@ import re
 import unicodedata
 from functools import cache
 from pathlib import PurePath
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names of studies, in full."""
@@ -120,10 +117,3 @@ def _is_in_labels(character: str) -> bool:
 def _signs() -> str:
     """Return the signs that a name may have, for messages."""
     return "a space or " + " ".join(sorted(_PUNCTUATION - {" "}))
-
-
-Uid = Annotated[str, AfterValidator(check_uid)]
-StudyName = Annotated[str, AfterValidator(check_study_name)]
-Label = Annotated[str, AfterValidator(check_label)]
-BaseName = Annotated[str, AfterValidator(check_base)]
-FolderPath = Annotated[str, AfterValidator(check_folder)]

@@ -19,7 +19,7 @@ _SPECIAL = re.compile(
     re.IGNORECASE,
 )
 """Characters that Markdown (CommonMark, with the tables, links and formulas of hubs) reads as more
-than themselves inside of a line; a backslash before each takes that away. No value begins a line."""
+than themselves inside a line; a backslash before each takes that away. No value begins a line."""
 
 
 class Markdown(str):

@@ -129,9 +129,7 @@ def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {name: _as_cell(value) for name, value in row.items()} for row in rows
-        )
+        writer.writerows({name: _as_cell(value) for name, value in row.items()} for row in rows)
 
 
 def require_one_format(*, as_json: bool, as_csv: bool) -> None:

@@ -230,7 +230,11 @@ class WorkerProgress:
             parts = [(f"{claim.key}  failed: {reason}", "red")]
         else:
             seconds = sum(result.seconds.values())
-            parts = [(f"{claim.key}  ", ""), (f"{result.mean:.4f}", "bold"), (f"  {seconds:.1f} s", "")]
+            parts = [
+                (f"{claim.key}  ", ""),
+                (f"{result.mean:.4f}", "bold"),
+                (f"  {seconds:.1f} s", ""),
+            ]
         if claim.origin is Origin.REFERENCE:
             parts.append(("  (reference)", "dim"))
         parts += [(f"  ({note})", "dim") for note in result.notes]

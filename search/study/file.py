@@ -26,8 +26,7 @@ from search.space.families import FAMILIES
 from search.space.rhythm import Phase
 from search.study.validation import validate
 from storage.errors import InputError as StoreInputError
-from storage.studies import DEFAULT_MARGIN
-from storage.text import StudyName
+from storage.studies import DEFAULT_MARGIN, StudyName
 
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]

@@ -1,8 +1,10 @@
 """Stores of strangers: whatever they hold, no command obeys it, and none breaks on it."""
 
 import shlex
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,9 +92,7 @@ def test_every_command_that_knows_a_store_is_tried() -> None:
 
 
 @pytest.mark.parametrize("line", [*READING, *WRITING])
-def test_no_command_obeys_a_store(
-    line: str, hostile: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_command_obeys_a_store(line: str, hostile: Mapping[str, Path], tmp_path: Path) -> None:
     for name, store in hostile.items():
         folder = store.parent
         if line in WRITING:
@@ -104,3 +104,74 @@ def test_no_command_obeys_a_store(
         words = [study if word == "STUDY" else word for word in shlex.split(line)]
         done = run_command(*words, cwd=folder, LAYER_SEARCH_STORE="sqlite:///store.db")
         assert_harmless(done)
+
+
+# paths
+
+
+def change(path: Path, column: str, value: str) -> None:
+    """Write a value of a stranger's into the one study of a store."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE search_studies SET {column} = ?", (value,))  # noqa: S608
+    connection.close()
+
+
+@pytest.fixture
+def store(hostile: Mapping[str, Path], tmp_path: Path) -> Path:
+    """Path of a store whose texts are hostile, in a folder of its own."""
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    copy_store(hostile["texts"], folder)
+    return folder / "store.db"
+
+
+@pytest.mark.parametrize("line", ["work", "work good", "launch study.toml", "delete good --yes"])
+def test_the_uid_of_a_study_leads_nowhere_else(line: str, store: Path) -> None:
+    victim = state_folder() / "victim"
+    victim.mkdir(parents=True, exist_ok=True)
+    (victim / "1.json").write_text("mine")
+    (state_folder() / "outbox").mkdir(exist_ok=True)  # or `..` would lead nowhere
+    change(store, "uid", "../victim")
+
+    done = run_command(
+        *shlex.split(line), cwd=store.parent, LAYER_SEARCH_STORE="sqlite:///store.db"
+    )
+
+    assert "uid should be 32 hexadecimal digits, and is '../victim'" in read_error(done)
+    assert done.returncode == 1
+    assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("1.json", "mine")]
+
+
+class Exporting:
+    """An evaluator that writes an empty file for a model."""
+
+    hidden_size = 384
+    description = SimpleNamespace(layers=22)
+
+    def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
+        """Write the card."""
+        del subset
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text(card)
+        return folder
+
+
+@pytest.mark.parametrize(
+    "base", ["../../victim", "{folder}/victim", "a/../../victim", 'a"); evil("']
+)
+def test_the_base_of_a_study_names_no_other_folder(
+    base: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, "base", base.format(folder=store.parent))
+    monkeypatch.setattr("search.cli.commands.models.load_evaluator", lambda *_, **__: Exporting())
+    monkeypatch.setattr("search.cli.commands.models.replace", lambda one, **_: one)
+    monkeypatch.setattr("search.cli.commands.models.require_same_machine", lambda *_: None)
+    before = {*store.parent.parent.rglob("*")}
+
+    words = ("export", "good", "models", "--depth", "4", "--store", "sqlite:///store.db")
+    done = run_command(*words, cwd=store.parent)
+
+    assert "good' holds something that layer-search never writes: base should be" in read_error(
+        done
+    )
+    assert {*store.parent.parent.rglob("*")} == before

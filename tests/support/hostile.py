@@ -1,4 +1,4 @@
-"""Stores to which strangers have written: what they may hold, and the look for what must not show."""
+"""Stores to which strangers have written: what they hold, and what no command may print of it."""
 
 import json
 import shutil
@@ -19,8 +19,8 @@ from tests.support.mistakes import write_good
 from tests.support.replays import store_at
 
 CONTROLS = "\x1b[2J\x1b]0;owned\x07\x9b31m\x85\r\u202e\u2066\u200b\u2028\U000e0041"
-"""An erased screen, a title and a colour (the last by one byte), line ends, turned and unseen text."""
-HOSTILE = f"{CONTROLS}[/bold][red]:bomb: {{{{ 7 * 7 }}}}'\"`|<img src=x>$x$\n# forged\n../../victim/"
+"""An erased screen, a title, a colour by one byte, line ends, turned text and unseen text."""
+HOSTILE = CONTROLS + "[/bold][red]:bomb: {{ 7 * 7 }}'\"`|<img src=x>$x$\n# forged\n../../victim/"
 """The same with markup of rich, a template, HTML, a cell, a formula, lines and a path."""
 
 _NAMES = {

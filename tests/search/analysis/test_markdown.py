@@ -4,7 +4,7 @@ import ast
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
@@ -52,6 +52,7 @@ def test_a_cell_stays_in_its_cell(rows: list[list[str]]) -> None:
     assert cells == [printable(cell).strip() for row in rows for cell in row]
 
 
+@settings(max_examples=40)  # the parser of YAML is slow
 @given(st.text())
 @example('"); import os\n```\n')
 def test_a_quoted_text_is_the_same_in_python_and_yaml(text: str) -> None:
@@ -75,7 +76,9 @@ def test_plain_text_stays_readable(text: str, escaped: str) -> None:
 
 
 def test_a_page_escapes_every_value() -> None:
-    template = "# {{ a }}\n{% for b in bs %}\n- {{ b }} {{ b | code }} {{ b | quoted }}\n{% endfor %}\n"
+    template = (
+        "# {{ a }}\n{% for b in bs %}\n- {{ b }} {{ b | code }} {{ b | quoted }}\n{% endfor %}\n"
+    )
     values = {"a": "<b>", "bs": ["*x*", Markdown("*y*")]}
     assert render(template, values) == '# \\<b\\>\n- \\*x\\* `*x*` "*x*"\n- *y* `*y*` "*y*"\n'
     assert render("{{ a }} {{ b }}", {"a": 7, "b": 0.5}) == "7 0.5"

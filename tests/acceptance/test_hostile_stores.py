@@ -2,12 +2,12 @@
 
 import shlex
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+import evaluators
 from search.cli.app import _COMMANDS
 from storage.queue import state_folder
 from tests.support.commands import read_error, run_command
@@ -17,6 +17,7 @@ from tests.support.hostile import (
     copy_store,
     make_good,
     spoil_file,
+    spoil_keys,
     spoil_names,
     spoil_texts,
 )
@@ -64,11 +65,46 @@ WRITING = (
     "delete STUDY --yes",
 )
 """Commands that change one."""
-SPOILERS: Mapping[str, Callable[[Path], None]] = {
-    "texts": spoil_texts,
-    "file": spoil_file,
-    "names": spoil_names,
+SPOILERS: Mapping[str, tuple[Callable[[Path], None], Collection[str]]] = {
+    "texts": (spoil_texts, (*READING, *WRITING)),
+    "file": (
+        spoil_file,
+        (
+            "depths STUDY --measure",
+            "compare STUDY 0_1_2_18 0_1_2_21",
+            "screen study.toml --show",
+            "export STUDY models --depth 4",
+            "work",
+            "launch study.toml",
+            "evaluate study.toml 0_1_2_18",
+            "replicate STUDY",
+        ),
+    ),
+    "names": (
+        spoil_names,
+        (
+            *(line for line in (*READING, *WRITING) if "STUDY" not in line),
+            "trials STUDY",
+            "delete STUDY --yes",
+        ),
+    ),
+    "keys": (
+        spoil_keys,
+        (
+            "leaderboard STUDY --by-task",
+            "best --csv",
+            "depths STUDY",
+            "trials STUDY",
+            "trials STUDY --attempts",
+            "answer STUDY",
+            "screen study.toml --show",
+            "export STUDY models --depth 4",
+            "work",
+            "replicate STUDY",
+        ),
+    ),
 }
+"""By the part of a store that a stranger wrote: how, and the commands that read it."""
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +114,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     make_good(good)
 
     found = {}
-    for name, spoil in SPOILERS.items():
-        folder = tmp_path_factory.mktemp(name)
+    for part, (spoil, _) in SPOILERS.items():
+        folder = tmp_path_factory.mktemp(part)
         copy_store(good / "store.db", folder)
         spoil(folder / "store.db")
-        found[name] = folder / "store.db"
+        found[part] = folder / "store.db"
     return found
 
 
@@ -91,19 +127,22 @@ def test_every_command_that_knows_a_store_is_tried() -> None:
     assert tried == {*_COMMANDS} - {"space", "quickstart"}
 
 
-@pytest.mark.parametrize("line", [*READING, *WRITING])
-def test_no_command_obeys_a_store(line: str, hostile: Mapping[str, Path], tmp_path: Path) -> None:
-    for name, store in hostile.items():
-        folder = store.parent
-        if line in WRITING:
-            folder = tmp_path / name
-            folder.mkdir()
-            copy_store(store, folder)
+@pytest.mark.parametrize(
+    ("part", "line"), [(part, line) for part, (_, lines) in SPOILERS.items() for line in lines]
+)
+def test_no_command_obeys_a_store(
+    part: str, line: str, hostile: Mapping[str, Path], tmp_path: Path
+) -> None:
+    store = hostile[part]
+    if line not in READING:
+        copy_store(store, tmp_path)
+        store = tmp_path / store.name
 
-        study = HOSTILE if name == "names" else "good"
-        words = [study if word == "STUDY" else word for word in shlex.split(line)]
-        done = run_command(*words, cwd=folder, LAYER_SEARCH_STORE="sqlite:///store.db")
-        assert_harmless(done)
+    study = HOSTILE if part == "names" else "good"
+    words = [study if word == "STUDY" else word for word in shlex.split(line)]
+    done = run_command(*words, cwd=store.parent, LAYER_SEARCH_STORE="sqlite:///store.db")
+
+    assert_harmless(done)
 
 
 # paths
@@ -146,7 +185,7 @@ class Exporting:
     """An evaluator that writes an empty file for a model."""
 
     hidden_size = 384
-    description = SimpleNamespace(layers=22)
+    description = evaluators.Description("toy", 22, 3)
 
     def export(self, subset: tuple[int, ...], folder: Path, card: str) -> Path:
         """Write the card."""
@@ -164,14 +203,11 @@ def test_the_base_of_a_study_names_no_other_folder(
 ) -> None:
     change(store, "base", base.format(folder=store.parent))
     monkeypatch.setattr("search.cli.commands.models.load_evaluator", lambda *_, **__: Exporting())
-    monkeypatch.setattr("search.cli.commands.models.replace", lambda one, **_: one)
     monkeypatch.setattr("search.cli.commands.models.require_same_machine", lambda *_: None)
     before = {*store.parent.parent.rglob("*")}
 
     words = ("export", "good", "models", "--depth", "4", "--store", "sqlite:///store.db")
     done = run_command(*words, cwd=store.parent)
 
-    assert "good' holds something that layer-search never writes: base should be" in read_error(
-        done
-    )
     assert {*store.parent.parent.rglob("*")} == before
+    assert "good' holds something that layer-search never writes: base should" in read_error(done)

@@ -23,6 +23,9 @@ CONTROLS = "\x1b[2J\x1b]0;owned\x07\x9b31m\x85\r\u202e\u2066\u200b\u2028\U000e00
 HOSTILE = CONTROLS + "[/bold][red]:bomb: {{ 7 * 7 }}'\"`|<img src=x>$x$\n# forged\n../../victim/"
 """The same with markup of rich, a template, HTML, a cell, a formula, lines and a path."""
 
+_QUOTED = "'" + HOSTILE.replace("'", "''") + "'"
+"""The same in SQL."""
+
 _NAMES = {
     "search_studies": ("uid", "name", "base", "folder", "phase"),
     "search_depths": ("optuna_study",),
@@ -97,6 +100,15 @@ def spoil_names(path: Path) -> None:
     _write(path, "UPDATE search_studies SET name = ?", HOSTILE)
 
 
+def spoil_keys(path: Path) -> None:
+    """Make every subset, state and reason in a store hostile."""
+    for table in Table.metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, SubsetKey | Enum):
+                value = f"{_QUOTED} || coalesce({column.name}, '')"
+                _write(path, f"UPDATE {table.name} SET {column.name} = {value}")  # noqa: S608
+
+
 def assert_harmless(done: Done) -> None:
     """Fail if a command wrote what acts on a terminal, a line of a stranger's own, or a traceback.
 
@@ -123,7 +135,6 @@ def copy_store(path: Path, folder: Path) -> str:
 
 def _columns(spared: dict[str, set[str]]) -> list[tuple[str, str, str]]:
     """Return table, column and the SQL of a hostile value, for each text that is not spared."""
-    quoted = "'" + HOSTILE.replace("'", "''") + "'"
     found = []
     for table in Table.metadata.sorted_tables:
         for column in table.columns:
@@ -132,14 +143,15 @@ def _columns(spared: dict[str, set[str]]) -> list[tuple[str, str, str]]:
                 continue
             if is_text:
                 # before what is there: so values that were unique are unique still
-                found.append((table.name, column.name, f"{quoted} || coalesce({column.name}, '')"))
+                found.append((table.name, column.name, f"{_QUOTED} || coalesce({column.name}, '')"))
             elif isinstance(column.type, JSON):
-                found.append((table.name, column.name, f"json_object({quoted}, {quoted})"))
+                found.append((table.name, column.name, f"json_object({_QUOTED}, {_QUOTED})"))
     return found
 
 
 def _write(path: Path, sql: str, *values: object) -> None:
     """Run a piece of SQL on a store."""
     with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = on")
         connection.execute(sql, values)
     connection.close()

@@ -73,6 +73,7 @@ def write_card(
         cost: its cost; None where the evaluator knows none.
     """
     key, ranking = format_subset(kept), scores.ranking
+
     values: Values = {
         "name": name,
         "hub_id": _hub_id(study, file),
@@ -89,6 +90,7 @@ def write_card(
         "sets": _weights(scores.sets),
         "recipe": study.recipe_hash[:16],
     }
+
     template = files("search.analysis") / "model_card.md.jinja"
     return render(template.read_text(encoding="utf-8"), values)
 

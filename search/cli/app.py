@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 import search.errors
 import storage.errors
-from search.cli.output import LogFormatter, fail, print_traceback, say
+from search.cli.output import fail, log_to_stderr, print_traceback, say
 from search.signals import signals
 
 _COMMANDS = {
@@ -116,11 +116,7 @@ def _options(
     ] = False,
 ) -> None:
     """Find which layers of a pretrained encoder to keep."""
-    level = logging.DEBUG if debug else logging.WARNING
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("layer-search").setLevel(level)
+    log_to_stderr(logging.DEBUG if debug else logging.WARNING)
 
 
 def main() -> None:

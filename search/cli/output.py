@@ -68,6 +68,12 @@ def say(text: str) -> None:
     console.print(printable(text), soft_wrap=True)
 
 
+def say_titled(title: str, drawing: RenderableType) -> None:
+    """Print a line and below it a table, whose own title would be wrapped to its width."""
+    console.print(Text(printable(title), style="italic"), soft_wrap=True)
+    console.print(drawing)
+
+
 def remark(text: str) -> None:
     """Print a line on the course of a command to stderr, never wrapped."""
     errors.print(printable(text), soft_wrap=True)
@@ -91,15 +97,23 @@ def ask(question: str) -> bool:
 
 def fail(message: str, code: int) -> int:
     """Print a message as one line on stderr without passwords of URLs, and return `code`."""
-    line = " ".join(message.split())
-    line = _PASSWORD.sub(r"\1:***@", line)
+    line = _without_passwords(" ".join(message.split()))
     print(f"error: {printable(line)}", file=sys.stderr)  # rich would wrap it
     return code
 
 
 def print_traceback() -> None:
     """Print where the error that is being handled came from on stderr."""
-    print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
+    text = _without_passwords(traceback.format_exc())
+    print(printable_lines(text), end="", file=sys.stderr)
+
+
+def log_to_stderr(level: int) -> None:
+    """Print the messages of this project from `level` on, and warnings of all libraries."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("layer-search").setLevel(level)
 
 
 class LogFormatter(logging.Formatter):
@@ -107,7 +121,7 @@ class LogFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """Return the message as one line."""
-        return printable(super().formatMessage(record))
+        return printable(_without_passwords(super().formatMessage(record)))
 
     def formatException(  # noqa: N802 - the library's name
         self,
@@ -115,7 +129,7 @@ class LogFormatter(logging.Formatter):
         | tuple[None, None, None],
     ) -> str:
         """Return the lines of a traceback."""
-        return printable_lines(super().formatException(ei))
+        return printable_lines(_without_passwords(super().formatException(ei)))
 
 
 def print_json(rows: object) -> None:
@@ -141,6 +155,11 @@ def require_one_format(*, as_json: bool, as_csv: bool) -> None:
     if as_json and as_csv:
         message = "--json and --csv cannot both be printed: choose one"
         raise InputError(message)
+
+
+def _without_passwords(text: str) -> str:
+    """Return `text` without the passwords in URLs."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def _as_cell(value: object) -> object:

@@ -7,9 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from search.cli.output import console, say
+from search.cli.output import say, say_titled
 from storage.leaderboard import DepthStatus, Row
 from storage.text import printable
 
@@ -28,9 +27,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in cells:
         table.add_row(*row)
 
-    # not as the title of the table, which would be wrapped to its width
-    console.print(Text(printable(title), style="italic"), soft_wrap=True)
-    console.print(table)
+    say_titled(title, table)
 
 
 def print_statuses(rows: Sequence[DepthStatus]) -> None:

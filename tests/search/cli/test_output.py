@@ -110,18 +110,19 @@ def test_a_command_at_work_is_named_as_it_stands(monkeypatch: pytest.MonkeyPatch
 
 def test_logs_and_tracebacks_are_text(capsys: Capture) -> None:
     try:
-        int(HOSTILE)
+        int(f"{HOSTILE}://ann:s3cr3t@host")
     except ValueError as error:
         print_traceback()
         where = (type(error), error, error.__traceback__)
-        record = logging.LogRecord("a", 30, "b", 1, "%s: broke", (HOSTILE,), where)
+        record = logging.LogRecord("a", 30, "b", 1, "%s: broke a://b:s3cr3t@c", (HOSTILE,), where)
 
     trace = capsys.readouterr().err
     log = LogFormatter().format(record)
+    assert "s3cr3t" not in trace + log
     for text in (trace, log):
         assert text.replace("\n", "").isprintable()
         assert "\nValueError: invalid literal" in text
-    assert log.split("\n")[0] == f"{SHOWN}: broke"
+    assert log.split("\n")[0] == f"{SHOWN}: broke a://b:***@c"
 
 
 def test_json_is_never_wrapped_and_knows_times(capsys: Capture) -> None:

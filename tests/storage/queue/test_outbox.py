@@ -151,6 +151,22 @@ def test_state_lies_where_the_environment_says(
     assert state_folder().name == "layer-search"
 
 
+@pytest.mark.parametrize("uid", ["", "..", "../../victim", "0" * 31, "0" * 32 + "/.."])
+def test_an_outbox_is_named_by_a_uid_only(uid: str) -> None:
+    with pytest.raises(ValueError, match="32 hexadecimal digits"):
+        Outbox(uid, 1)
+
+
+def test_what_waits_is_its_users_alone(outbox: Outbox, worker: Workers) -> None:
+    before = os.umask(0)
+    path = outbox.keep(worker().claim(TRIAL), SCORED)
+    os.umask(before)
+    assert path is not None
+    modes = [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parents[1])]
+    assert modes == [0o600, 0o700, 0o700]
+    outbox.clear()
+
+
 def test_folder_is_not_flushed_where_the_system_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +313,7 @@ TASK = st.builds(TaskResult, FINITE, st.dictionaries(st.text(max_size=9), FINITE
     )
 )
 def test_file_holds_the_result_that_was_computed(result: Result) -> None:
-    outbox = Outbox(f"round-{os.getpid()}", study_id=3)
+    outbox = Outbox(f"{os.getpid():032x}", study_id=3)
     held = Claim(7, 3, (0, 1), seed=1, token=2)
     path = outbox.keep(held, result)
     assert path is not None

@@ -167,7 +167,8 @@ def _write(folder: Path, model: torch.nn.Module, training: Training) -> None:
     (folder / _RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
 
     for path in (folder / _WEIGHTS_FILE, folder / _RECORD_FILE):
-        path.chmod(0o600)  # the folder, made by mkdtemp, is for this user alone as well
+        with suppress(OSError):  # of a file system without rights
+            path.chmod(0o600)  # the folder, made by mkdtemp, is for this user alone as well
         _sync(path)
     _sync(folder)
 

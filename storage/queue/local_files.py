@@ -62,10 +62,12 @@ def create_private(path: Path) -> TextIO:
 def _make_private(folder: Path) -> None:
     """Make a folder for its user alone; one that is there is closed to others, if it is ours.
 
-    One that everybody may write to under a sticky bit, such as /tmp, is nobody's own.
+    One that everybody may write to under a sticky bit, such as /tmp, is nobody's own. A file system
+    that knows no rights, such as a share of Windows, keeps results all the same.
     """
     folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     found = folder.stat()
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid == os.geteuid() and mode & 0o077 and not mode & stat.S_ISVTX:
-        folder.chmod(_PRIVATE_FOLDER)
+        with suppress(OSError):
+            folder.chmod(_PRIVATE_FOLDER)

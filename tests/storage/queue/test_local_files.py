@@ -62,6 +62,17 @@ def test_a_folder_of_somebody_else_stays_as_it_is(
     assert mode(state) == 0o777
 
 
+def test_a_file_system_without_rights_keeps_results(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    state.mkdir(parents=True)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    assert private_folder("outbox").is_dir()
+
+
 def test_a_folder_that_cannot_be_made_is_named_all_the_same(state: Path) -> None:
     state.parent.mkdir()
     state.touch()

@@ -1,15 +1,29 @@
 """Frozen, typed records of the sections of a study file that evaluators share."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import core_schema
+
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+
+
+def _check_revision(text: str) -> str:
+    """Refuse a revision that could lead out of the cache of the hub, and is no name in git."""
+    if not _REVISION.fullmatch(text) or ".." in text:
+        message = "should be a commit, tag or branch: letters, digits, '.', '_', '-' and '/'"
+        raise ValueError(message)
+    return text
+
 
 Text = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
 Count = Annotated[int, Field(ge=1)]
 """A number of things, at least one."""
+Revision = Annotated[str, AfterValidator(_check_revision)]
+"""A commit, tag or branch of a repository, which names files in the cache of the hub."""
 
 
 class StrictRecord(BaseModel):
@@ -52,7 +66,7 @@ class BaseOptions(StrictRecord):
 
     model: Text
     """Hub id, or path of a local folder in the hub's layout."""
-    revision: Text | None = None
+    revision: Revision | None = None
     """Commit or tag on the hub; pin it, so that the recipe stays the same."""
     pooling: (
         Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens", "weightedmean"] | None

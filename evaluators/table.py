@@ -219,13 +219,17 @@ def _task_columns(path: Path, columns: Iterable[str]) -> list[str]:
     """Return the columns that hold scores of tasks.
 
     Raises:
-        InputError: one of the columns `subset` and `mean` is missing.
+        InputError: one of the columns `subset` and `mean` is missing, or another has no name.
     """
     found = list(columns)
     if missing := [name for name in ("subset", "mean") if name not in found]:
         message = f"{path} has no column {missing[0]!r}: it needs subset,mean[,task columns]"
         raise InputError(message)
-    return [name for name in found if name not in ("depth", "subset", "mean")]
+    tasks = [name for name in found if name not in ("depth", "subset", "mean")]
+    if odd := [name for name in tasks if not name.isprintable() or not name.strip()]:
+        message = f"{path}: {odd[0]!r} is no name of a task"
+        raise InputError(message)
+    return tasks
 
 
 def _read_rows(

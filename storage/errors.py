@@ -21,6 +21,10 @@ class StoreUnavailableError(StorageError):
     """The database does not answer."""
 
 
+class StoreTamperedError(StorageError):
+    """The store holds something that no release writes."""
+
+
 class UnscoredSubsetError(InputError):
     """A subset has no score in the study."""
 

@@ -2,32 +2,41 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from sqlalchemy import Connection, Engine, delete, exists, select, update
 
 from storage.database import insert_missing, read, write
-from storage.errors import InputError
+from storage.errors import InputError, StoreTamperedError
 from storage.schema import Depth, Screen, Study, Task
+from storage.text import check_base, check_folder, check_label, check_study_name, check_uid
 
 DEFAULT_MARGIN = 0.005
 """How far below the leader's mean a pick may lie unless the study says otherwise: half the standard
 error of a mean over some 600 queries, so that simplicity costs less than chance does. A heuristic.
 """
 
+StudyName = Annotated[str, AfterValidator(check_study_name)]
+"""Name of a study."""
+Label = Annotated[str, AfterValidator(check_label)]
+"""Name of a task or a test set."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskShare:
     """Test set of a task, and its weight in the mean of a trial."""
 
-    test_set: str
+    test_set: Label
     share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDefinition:
     """Everything that is settled when a study begins.
+
+    The types of names say which ones are accepted, when it begins and whenever it is read.
 
     Attributes:
         name: its name, unique in the store.
@@ -47,18 +56,18 @@ class StudyDefinition:
         margin: how far below the leader's mean a pick may lie.
     """
 
-    name: str
+    name: StudyName
     file: Mapping[str, Any]
-    folder: str
+    folder: Annotated[str, AfterValidator(check_folder)]
     recipe_hash: str
-    base: str
+    base: Annotated[str, AfterValidator(check_base)]
     layers: int
     period: int | None
     phase: Literal["first", "last"] = "first"
     fingerprints: Mapping[str, str]
     versions: Mapping[str, str]
     settings: Mapping[str, Any] | None = None
-    tasks: Mapping[str, TaskShare] = field(default_factory=dict)
+    tasks: Mapping[Label, TaskShare] = field(default_factory=dict)
     reference: bool = False
     margin: float = DEFAULT_MARGIN
 
@@ -75,7 +84,7 @@ class StudyRecord(StudyDefinition):
     """
 
     id: int
-    uid: str
+    uid: Annotated[str, AfterValidator(check_uid)]
     budgets: Mapping[int, int]
     is_screened: bool = False
 
@@ -104,6 +113,13 @@ class StudyUpdate:
     fingerprints: Mapping[str, str] | None = None
 
 
+_DEFINITION = TypeAdapter(StudyDefinition)
+_RECORD = TypeAdapter(StudyRecord)
+
+
+_LONGEST_VALUE = 80  # characters of a wrong value that a message repeats: one line of a terminal
+
+
 def optuna_name(study: str, depth: int) -> str:
     """Return the name of the Optuna study that mirrors one depth: `NAME/L4`."""
     return f"{study}/L{depth}"
@@ -126,9 +142,19 @@ def begin_study(
         budgets: trial budget by depth; a depth that the store has keeps its own.
         join: called with the study as the store has it; returns how to change it, None to leave it
             as it is; raises when it may not be joined.
+
+    Raises:
+        InputError: a name cannot stand in a store; the message says why.
     """
+    row = asdict(definition)
+    try:
+        _DEFINITION.validate_python(row)
+    except ValidationError as error:
+        message = f"study {definition.name!r} cannot begin: {_first_mistake(error)}"
+        raise InputError(message) from error
+
     with write(engine) as connection:
-        row = asdict(definition) | {"uid": uuid4().hex}
+        row["uid"] = uuid4().hex
         del row["tasks"]
         insert_missing(connection, Study, row)
 
@@ -217,6 +243,7 @@ def find_study(engine: Engine, name: str) -> StudyRecord:
 
     Raises:
         InputError: there is none; the message lists the studies of the store.
+        StoreTamperedError: it holds something that no release writes.
     """
     with read(engine) as connection:
         return _find(connection, name)
@@ -235,12 +262,33 @@ def _find(connection: Connection, name: str) -> StudyRecord:
     budgets = {row.depth: row.budget for row in rows}
 
     parts = select(Task.task, Task.test_set, Task.share).where(Task.study_id == row["id"])
-    tasks = {part.task: TaskShare(part.test_set, part.share) for part in connection.execute(parts)}
+    tasks = {
+        part.task: {"test_set": part.test_set, "share": part.share}
+        for part in connection.execute(parts)
+    }
     screened = select(exists().where(Screen.study_id == row["id"]))
 
     fields = {column: value for column, value in row.items() if column != "created_at"}
     fields |= {"versions": row["versions"] or {}, "budgets": budgets, "tasks": tasks}
-    return StudyRecord(**fields, is_screened=bool(connection.execute(screened).scalar()))
+    fields["is_screened"] = bool(connection.execute(screened).scalar())
+    try:
+        return _RECORD.validate_python(fields)
+    except ValidationError as error:
+        message = (
+            f"study {name!r} holds something that layer-search never writes: "
+            f"{_first_mistake(error)}. Somebody else wrote to the store: restore a backup, or "
+            "mend the table search_studies or search_tasks"
+        )
+        raise StoreTamperedError(message) from error
+
+
+def _first_mistake(error: ValidationError) -> str:
+    """Return the first mistake in a study in words: where, what should be there, and what is."""
+    mistake = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in mistake["loc"] if part != "[key]")
+    problem = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    given = repr(mistake["input"])[:_LONGEST_VALUE]
+    return f"{where} {problem}, and is {given}"
 
 
 def study_names(engine: Engine) -> list[str]:

@@ -95,7 +95,7 @@ class Checkpoints:
         name = self._name(subset, seed)
         unfinished = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.folder))
             _write(unfinished, model, training)
 
@@ -166,8 +166,11 @@ def _write(folder: Path, model: torch.nn.Module, training: Training) -> None:
     )
     (folder / _RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
 
-    for path in (folder / _WEIGHTS_FILE, folder / _RECORD_FILE, folder):
+    for path in (folder / _WEIGHTS_FILE, folder / _RECORD_FILE):
+        with suppress(OSError):  # of a file system without rights
+            path.chmod(0o600)  # the folder, made by mkdtemp, is for this user alone as well
         _sync(path)
+    _sync(folder)
 
 
 def _read(folder: Path, model: torch.nn.Module) -> Training:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
-from evaluators._options import Count, OneOrSeveral, StrictRecord, Text
+from evaluators._options import Count, OneOrSeveral, Revision, StrictRecord, Text
 from evaluators._types import EvaluatorOptions
 
 _LONGEST_NAME = 100  # characters of a set's name, as of a study's
@@ -32,7 +32,7 @@ class TrainOptions(StrictRecord):
     """Configuration of a hub data set."""
     split: Text = "train"
     """Split, with an optional slice: `train[:20000]`."""
-    revision: Text | None = None
+    revision: Revision | None = None
     """Commit or tag on the hub; pin it, so that the recipe stays the same."""
     anchor: Text = "anchor"
     """Column of the query."""
@@ -47,7 +47,7 @@ class HeldoutOptions(StrictRecord):
 
     data: Text
     """Hub id, or path of a local folder of collections."""
-    revision: Text | None = None
+    revision: Revision | None = None
     """Commit or tag on the hub; pin it, so that the data stay the same."""
     tasks: tuple[Text, ...] = ()
     """Tasks of the set, such as `NanoMSMARCO`; empty takes all of them."""
@@ -77,7 +77,7 @@ class EvaluationOptions(HeldoutOptions):
 
     data: Text = "sentence-transformers/NanoBEIR-en"
     """Hub id, or path of a local folder of collections."""
-    revision: Text | None = None
+    revision: Revision | None = None
     """Commit or tag on the hub; pin it, so that the recipe stays the same."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the set in the mean of a trial, beside the weights of the other sets."""

@@ -15,7 +15,7 @@ from search.errors import SearchError
 from search.space import Subset, format_subset, parse_subset
 from storage.costs import CostRecord, SpeedRecord, read_costs, read_speeds, record_costs
 from storage.leaderboard import Row, best_per_depth, rank_depths
-from storage.queue import TrialQueue, state_folder
+from storage.queue import TrialQueue, private_folder
 from storage.studies import StudyRecord
 
 
@@ -155,10 +155,8 @@ def _alone(engine: Engine, study: StudyRecord) -> Iterator[None]:
         message = f"other workers of this machine run trials ({running}), which would disturb it"
         raise SearchError(message)
 
-    folder = state_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / "measure.lock", timeout=0):
+        with FileLock(private_folder() / "measure.lock", timeout=0, mode=0o600):
             yield
     except Timeout as error:
         message = "another process of this machine measures"

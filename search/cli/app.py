@@ -8,7 +8,6 @@ import ast
 import importlib
 import logging
 import sys
-import traceback
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -19,7 +18,7 @@ from typer.exceptions import TyperException
 
 import search.errors
 import storage.errors
-from search.cli.output import fail
+from search.cli.output import fail, log_to_stderr, print_traceback, say
 from search.signals import signals
 
 _COMMANDS = {
@@ -99,7 +98,7 @@ app = typer.Typer(
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer passes it by position
     """Print the version and end, if it is asked for."""
     if asked:
-        print(f"layer-search {version('layer-search')}")
+        say(f"layer-search {version('layer-search')}")
         raise typer.Exit
 
 
@@ -117,9 +116,7 @@ def _options(
     ] = False,
 ) -> None:
     """Find which layers of a pretrained encoder to keep."""
-    level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("layer-search").setLevel(level)
+    log_to_stderr(logging.DEBUG if debug else logging.WARNING)
 
 
 def main() -> None:
@@ -140,7 +137,7 @@ def main() -> None:
         code = fail(error.format_message() + hint, getattr(error, "exit_code", 2))
     except Exception as error:  # noqa: BLE001 - the last line of defence
         if debug:
-            traceback.print_exc()
+            print_traceback()
         code = _explain(error)
 
     if code == INTERRUPTED:

@@ -77,8 +77,13 @@ class Fleet:
         threads = max(1, (os.cpu_count() or 1) // self.workers)
         return subprocess.Popen(  # noqa: S603 - our own command, with words of our own
             [*_COMMAND, *words],
-            # the URL may hold a password, and other people of the machine can read arguments
-            env={"OMP_NUM_THREADS": str(threads), **os.environ, "LAYER_SEARCH_STORE": self.store},
+            env={
+                "OMP_NUM_THREADS": str(threads),
+                **os.environ,
+                # the URL may hold a password, and other people of the machine can read arguments
+                "LAYER_SEARCH_STORE": self.store,
+                "TTY_COMPATIBLE": "0",  # its lines are relayed as text: no colours in them
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # leaderboards, which the parent prints once
             stderr=subprocess.PIPE,

@@ -1,16 +1,28 @@
-"""The output of commands: lines for people, JSON and CSV for programs, one line for an error."""
+"""The one door of all output: lines for people, JSON and CSV for programs, one line for an error.
+
+Whatever is printed may come from a store that strangers write to. So no module but this one prints:
+here text of it does nothing to a terminal (see `storage.text`), and never becomes markup.
+"""
 
 import csv
 import json
+import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import TracebackType
 from typing import Any, TextIO
 
-from rich.console import Console
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.status import Status
+from rich.text import Text
 
 from search.errors import InputError
+from storage.text import printable, printable_lines
 
 NO_GLOBAL_POSITION = "no layer of a cut model attends globally (see the cadence 'periodic')"
 """Remark on a space."""
@@ -19,47 +31,119 @@ _PIPE_WIDTH = 240  # columns of a pipe, which has none of its own: enough for al
 _PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 
 
-def _console(stream: TextIO, *, stderr: bool = False) -> Console:
-    """Return a console on a standard stream."""
-    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE_WIDTH)
+class InertConsole(Console):
+    """A console on which text is text: without markup, emoji codes or control characters.
+
+    Escape sequences that are printed are those of `rich` itself.
+
+    Args:
+        stream: a standard stream.
+        stderr: whether it is standard error.
+    """
+
+    def __init__(self, stream: TextIO, *, stderr: bool = False) -> None:
+        width = None if stream.isatty() else _PIPE_WIDTH
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the segments of anything, the text in them printable."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable_lines(segment.text), segment.style)
 
 
-console = _console(sys.stdout)
+console = InertConsole(sys.stdout)
 """Standard output: results."""
 
-errors = _console(sys.stderr, stderr=True)
+errors = InertConsole(sys.stderr, stderr=True)
 """Standard error: progress, remarks and mistakes."""
 
 
 def say(text: str) -> None:
-    """Print a line of a result as it stands, never wrapped."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print a line of a result, never wrapped."""
+    console.print(printable(text), soft_wrap=True)
+
+
+def say_titled(title: str, drawing: RenderableType) -> None:
+    """Print a line and below it a table, whose own title would be wrapped to its width."""
+    console.print(Text(printable(title), style="italic"), soft_wrap=True)
+    console.print(drawing)
 
 
 def remark(text: str) -> None:
-    """Print a line on the course of a command to stderr as it stands, never wrapped."""
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print a line on the course of a command to stderr, never wrapped."""
+    errors.print(printable(text), soft_wrap=True)
+
+
+def remark_styled(*parts: tuple[str, str]) -> None:
+    """Print a line on the course of a command to stderr, of texts with the style of each."""
+    line = Text.assemble(*((printable(text), style) for text, style in parts))
+    errors.print(line, soft_wrap=True)
+
+
+def busy(doing: str) -> Status:
+    """Return the sign, while its block runs, that a command is at work; only on a terminal."""
+    return errors.status(Text(printable(doing)))
+
+
+def ask(question: str) -> bool:
+    """Ask a question that is answered by yes or no, and return the answer."""
+    return typer.confirm(printable(question))
 
 
 def fail(message: str, code: int) -> int:
     """Print a message as one line on stderr without passwords of URLs, and return `code`."""
-    line = " ".join(message.split())
-    line = _PASSWORD.sub(r"\1:***@", line)
-    print(f"error: {line}", file=sys.stderr)  # rich would wrap it
+    line = _without_passwords(" ".join(message.split()))
+    print(f"error: {printable(line)}", file=sys.stderr)  # rich would wrap it
     return code
 
 
+def print_traceback() -> None:
+    """Print where the error that is being handled came from on stderr."""
+    text = _without_passwords(traceback.format_exc())
+    print(printable_lines(text), end="", file=sys.stderr)
+
+
+def log_to_stderr(level: int) -> None:
+    """Print the messages of this project from `level` on, and warnings of all libraries."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("layer-search").setLevel(level)
+
+
+class LogFormatter(logging.Formatter):
+    """Writes a log record as its message, and the traceback that may belong to it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Return the message as one line."""
+        return printable(_without_passwords(super().formatMessage(record)))
+
+    def formatException(  # noqa: N802 - the library's name
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        """Return the lines of a traceback."""
+        return printable_lines(_without_passwords(super().formatException(ei)))
+
+
 def print_json(rows: object) -> None:
-    """Print `rows` as JSON."""
-    print(json.dumps(rows, indent=2, default=_as_text))  # rich would wrap long lines
+    """Print `rows` as JSON, in ASCII."""
+    text = json.dumps(rows, indent=2, default=_as_text)
+    print(text.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves as it is
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print `rows` as CSV with a header."""
+    """Print `rows` as CSV with a header, one line each."""
     if rows:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _as_cell(value) for name, value in row.items()} for row in rows)
 
 
 def require_one_format(*, as_json: bool, as_csv: bool) -> None:
@@ -71,6 +155,16 @@ def require_one_format(*, as_json: bool, as_csv: bool) -> None:
     if as_json and as_csv:
         message = "--json and --csv cannot both be printed: choose one"
         raise InputError(message)
+
+
+def _without_passwords(text: str) -> str:
+    """Return `text` without the passwords in URLs."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def _as_cell(value: object) -> object:
+    """Return a value as a cell of CSV: a number, nothing, or one line of text."""
+    return value if value is None or isinstance(value, int | float) else printable(str(value))
 
 
 def _as_text(value: object) -> str:

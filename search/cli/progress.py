@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,7 +23,7 @@ from rich.progress import (
 from sqlalchemy.exc import SQLAlchemyError
 
 import evaluators
-from search.cli.output import errors, remark
+from search.cli.output import busy, errors, remark, remark_styled
 from search.cli.pulse import Clock, Pace, Pulse, StageClock, format_seconds
 from search.cli.tables import format_error
 from search.study.file import StudyFile
@@ -59,7 +58,7 @@ def load_evaluator(
     loaded = "base" if base_only else "base and data"
     doing, pace = f"loading the {loaded} of {file.study.name}", Pace()
     with (
-        errors.status(doing),
+        busy(doing),
         Pulse(lambda: f"{doing}, {format_seconds(pace.seconds)} so far"),
     ):
         return build_evaluator(file, folder, device, base_only=base_only)
@@ -230,15 +229,18 @@ class WorkerProgress:
 
         if result.mean is None:
             reason = format_error(result.error, set_aside=result.set_aside)
-            line = f"[red]{claim.key}  failed: {escape(str(reason))}[/red]"
+            parts = [(f"{claim.key}  failed: {reason}", "red")]
         else:
             seconds = sum(result.seconds.values())
-            line = f"{claim.key}  [bold]{result.mean:.4f}[/bold]  {seconds:.1f} s"
+            parts = [
+                (f"{claim.key}  ", ""),
+                (f"{result.mean:.4f}", "bold"),
+                (f"  {seconds:.1f} s", ""),
+            ]
         if claim.origin is Origin.REFERENCE:
-            line += "  [dim](reference)[/dim]"
-        for note in result.notes:
-            line += f"  [dim]({escape(note)})[/dim]"
-        self._bars.console.print(line, highlight=False, soft_wrap=True)
+            parts.append(("  (reference)", "dim"))
+        parts += [(f"  ({note})", "dim") for note in result.notes]
+        remark_styled(*parts)
 
     def count_references(self, done: int, total: int) -> None:
         """Add a bar for the trials of the reference.

@@ -6,11 +6,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from search.cli.output import console, say
+from search.cli.output import say, say_titled
 from storage.leaderboard import DepthStatus, Row
+from storage.text import printable
 
 _TIED = {None: "?", 0: "", 1: "tied"}
 
@@ -25,11 +25,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
 
     for row in cells:
-        table.add_row(*map(escape, row))  # an error may hold [brackets], which are no markup
+        table.add_row(*row)
 
-    # not as the title of the table, which would be wrapped to its width
-    console.print(title, style="italic", markup=False, highlight=False, soft_wrap=True)
-    console.print(table)
+    say_titled(title, table)
 
 
 def print_statuses(rows: Sequence[DepthStatus]) -> None:
@@ -247,9 +245,9 @@ def _second(when: Any) -> str:
 
 
 def _cell(value: object) -> str:
-    """Return the text of a cell."""
+    """Return the text of a cell, in one line."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return printable(str(value))

@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -27,22 +26,13 @@ from search.space.families import FAMILIES
 from search.space.rhythm import Phase
 from search.study.validation import validate
 from storage.errors import InputError as StoreInputError
-from storage.studies import DEFAULT_MARGIN
+from storage.studies import DEFAULT_MARGIN, StudyName
 
 Count = Annotated[int, Field(ge=1)]
 Layer = Annotated[int, Field(ge=0)]
 
 _NEVER_RESOLVED = ("model", "revision", "precision", "rhythm")  # keys of [base], by a base's files
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FILLED_IN = ("space", "seed", "hints")  # arguments of a sampler that the study fills in itself
-
-
-def _check_name(name: str) -> str:
-    """Refuse a name that could not stand in a path, a query or a table unquoted."""
-    if not _NAME.fullmatch(name):
-        message = "should be letters, digits, '.', '_' and '-' without spaces, at most 100"
-        raise ValueError(message)
-    return name
 
 
 def _check_cadence(name: str) -> str:
@@ -65,7 +55,7 @@ def _check_seeds(value: object, check: ValidatorFunctionWrapHandler) -> object:
 class StudyOptions(evaluators.StrictRecord):
     """`[study]`: the depths to search, and the trials to spend."""
 
-    name: Annotated[str, AfterValidator(_check_name)]
+    name: StudyName
     """Name in the store: letters, digits, '.', '_' and '-'."""
     depths: Annotated[tuple[Count, ...], Field(min_length=1)]
     """Numbers of layers to keep; each is a search of its own."""

@@ -15,7 +15,7 @@ from search.space import LayerSpace, Subset, parse_subset
 from search.space.families import FAMILIES, build_family
 from search.study.file import StudyFile, evaluator_options
 from search.surrogate import Hint, Surrogate
-from storage.queue import state_folder
+from storage.queue import prepared_folder
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def build_evaluator(
     """
     record = evaluator_options(file.evaluator["name"])
     options = {key: value for key, value in file.evaluator.items() if key != "name"}
-    scratch = None if base_only else state_folder()
+    scratch = None if base_only else prepared_folder()
     context = evaluators.Context(
         file.base, folder, device, base_only, scratch, own_rhythm=file.own_rhythm
     )

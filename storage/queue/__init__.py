@@ -1,13 +1,14 @@
 """The queue of trials: who holds which trial, and how results reach the store exactly once.
 
 `TrialQueue` is the door for workers, with its records. `enqueue` and `release_host` are actions of
-people, which need no worker; `Outbox`, `state_folder` and `lease_seconds` are of this machine.
+people, which need no worker; `Outbox`, `lease_seconds` and the folders are of this machine.
 """
 
 from storage.queue.claims import Claim, NewTrial, enqueue
 from storage.queue.lease import LEASE_SECONDS, Lease, lease_seconds
+from storage.queue.local_files import prepared_folder, private_folder, state_folder
 from storage.queue.mirroring import UnmirroredTrial
-from storage.queue.outbox import Outbox, state_folder
+from storage.queue.outbox import Outbox
 from storage.queue.release import release_host
 from storage.queue.results import Result, TaskResult
 from storage.queue.trial_queue import TrialQueue
@@ -26,6 +27,8 @@ __all__ = [
     "WorkerId",
     "enqueue",
     "lease_seconds",
+    "prepared_folder",
+    "private_folder",
     "release_host",
     "state_folder",
 ]

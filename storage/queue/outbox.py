@@ -13,27 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from sqlalchemy.exc import DataError, IntegrityError
 
 from storage.errors import first_line
 from storage.queue.claims import Claim
+from storage.queue.local_files import create_private, private_folder, state_folder
 from storage.queue.results import Result, TaskResult
 from storage.subset_key import parse_subset
+from storage.text import check_uid
 
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
+_NAME = "outbox"  # of the folder of all outboxes
 _SET_ASIDE = "set aside: "  # began the error of such a trial until release 0.3
 
 log = logging.getLogger("layer-search")
-
-
-def state_folder() -> Path:
-    """Return the folder of this machine for everything that must outlive a worker.
-
-    LAYER_SEARCH_STATE, or the user's own, such as ~/.local/state/layer-search.
-    """
-    chosen = os.environ.get("LAYER_SEARCH_STATE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("layer-search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +36,35 @@ class Outbox:
     Attributes:
         uid: the `uid` of the study, which names its folder.
         study_id: number of the study in the store.
+
+    Raises:
+        ValueError: `uid` is none, and could name any folder.
     """
 
     uid: str
     study_id: int
 
+    def __post_init__(self) -> None:
+        """Refuse a uid that could lead out of the folder of all outboxes."""
+        check_uid(self.uid)
+
     @property
     def folder(self) -> Path:
         """Folder of the files, which need not exist."""
-        return state_folder() / "outbox" / self.uid
+        return state_folder() / _NAME / self.uid
 
     def keep(self, claim: Claim, result: Result) -> Path | None:
         """Write `result` to a file, and return its path; None when this machine cannot keep it."""
         folder = self.folder
-        path = folder / f"{claim.trial_id:012d}-{claim.token}.json"
+        path = folder / f"{claim.trial_id:012d}-{claim.token:d}.json"
         text = json.dumps(
             {"claim": asdict(claim) | {"subset": claim.key}, "result": asdict(result)}
         )
 
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(_NAME, self.uid)
             unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-            with unfinished.open("w", encoding="utf-8") as file:
+            with create_private(unfinished) as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -128,6 +128,8 @@ def test_an_evaluation_takes_as_long_as_asked(tmp_path: Path) -> None:
     [
         ("subset,score\n0_1,0.5\n", "no column 'mean'"),
         ("", "no column 'subset'"),
+        ("subset,mean,\x1b[2J\n0_1,0.5,0.5\n", r"'\\x1b\[2J' is no name of a task"),
+        ("subset,mean,\n0_1,0.5,0.5\n", "'' is no name of a task"),
         ("subset,mean\n1_0,0.5\n", "line 2: '1_0' is not a subset"),
         ("subset,mean\n0_01,0.5\n", "'0_01' is not a subset"),
         ("subset,mean\n,0.5\n", "'' is not a subset"),

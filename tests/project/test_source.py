@@ -57,6 +57,22 @@ def test_what_a_private_path_is(text: str, *, private: bool) -> None:
     assert bool(PRIVATE.search(text)) == private
 
 
+DOOR = ROOT / "search" / "cli" / "output.py"
+PRINTS = re.compile(
+    r"\bprint\(|sys\.std(out|err)\b(?!\.isatty)|typer\.(echo|secho|confirm|prompt)|\bConsole\("
+    r"|from_markup|rich\.markup|traceback\.print"
+)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in structure.sources(ROOT) if path != DOOR], ids=relative
+)
+def test_only_one_module_prints(path: Path) -> None:
+    """What is printed may come from a stranger's store: that module makes it harmless."""
+    code = re.sub(r'"""(.|\n)*?"""', "", path.read_text(encoding="utf-8"))
+    assert [line for line in code.splitlines() if PRINTS.search(line)] == []
+
+
 # words that once meant standard things here; the glossary has the standard ones
 OLD_WORDS = re.compile(
     r"\b(Amplitudes|kinship|relatives|untold|keep_log_ahead|mistakes\.py|look\.py|owner\.py)\b"

@@ -5,14 +5,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from storage.errors import InputError
+from storage.database import write
+from storage.errors import InputError, StoreTamperedError
 from storage.queue import Result, TaskResult
 from storage.screens import ScreenedSubset, record_screened
 from storage.studies import (
     StudyRecord,
     StudyUpdate,
+    TaskShare,
     add_depth,
     begin_study,
     delete_study,
@@ -182,3 +184,62 @@ def test_deleted_study_takes_everything_of_its_own_and_nothing_else(
 
     again = begin(engine, {2: 9})
     assert again.uid != study.uid
+
+
+# names
+
+
+def change(engine: Engine, sql: str) -> None:
+    """Write to a store as anybody may who knows SQL."""
+    with write(engine) as connection:
+        connection.execute(text(sql))
+
+
+@pytest.mark.parametrize(
+    ("changed", "mistake"),
+    [
+        ({"name": "../s"}, "name should be letters, digits"),
+        ({"base": "../s"}, "base should be the name of a folder, without '/', and is '../s'"),
+        ({"folder": "data"}, "folder should be an absolute path"),
+        ({"tasks": {"<b>": TaskShare("a", 1)}}, "tasks.<b> should be letters and digits"),
+        ({"tasks": {"a": TaskShare("a|b", 1)}}, "tasks.a.test_set should be letters and digits"),
+    ],
+)
+def test_study_begins_with_names_only(
+    engine: Engine, dump: Dump, changed: dict[str, object], mistake: str
+) -> None:
+    before = dump(engine)
+    with pytest.raises(InputError, match=re.escape(mistake)):
+        begin_study(engine, define(**{"name": "s", **changed}), {2: 1})  # type: ignore[arg-type]
+    assert dump(engine) == before
+
+
+@pytest.mark.parametrize(
+    ("written", "mistake"),
+    [
+        ("search_studies SET uid = '../../victim'", "uid should be 32 hexadecimal digits"),
+        ("search_studies SET base = '../../victim'", "base should be the name of a folder"),
+        ("search_studies SET base = 'a\"); b(\"'", "base should be letters and digits"),
+        ("search_studies SET folder = 'victim'", "folder should be an absolute path"),
+        ("search_studies SET phase = 'middle'", "phase should be 'first' or 'last'"),
+        ("search_studies SET file = '7'", "file should be a"),
+        ("search_studies SET fingerprints = '[]'", "fingerprints should be a"),
+        ("search_studies SET settings = '\"a\"'", "settings should be a"),
+        ("search_tasks SET test_set = '<b>'", "tasks.a.test_set should be letters and digits"),
+        ("search_tasks SET task = '`b`'", "tasks.`b` should be letters and digits"),
+    ],
+)
+def test_study_of_a_stranger_is_refused(engine: Engine, written: str, mistake: str) -> None:
+    begin(engine, {2: 1}, tasks={"a": TaskShare("b", 1)})
+    change(engine, f"UPDATE {written}")
+    with pytest.raises(StoreTamperedError, match=r"study 's' holds something that .* never writes"):
+        find_study(engine, "s")
+    with pytest.raises(StoreTamperedError, match=re.escape(mistake)):
+        find_study(engine, "s")
+
+
+def test_name_of_a_stranger_is_refused(engine: Engine) -> None:
+    begin(engine, {2: 1})
+    change(engine, "UPDATE search_studies SET name = 'a b'")
+    with pytest.raises(StoreTamperedError, match="name should be letters"):
+        find_study(engine, "a b")

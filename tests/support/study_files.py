@@ -150,7 +150,7 @@ def record_of(file: StudyFile, **changed: Any) -> StudyRecord:
     """
     fields: dict[str, Any] = {
         "id": 1,
-        "uid": "u",
+        "uid": "0" * 32,
         "name": file.study.name,
         "file": file.plain(),
         "folder": "/",

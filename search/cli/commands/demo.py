@@ -10,7 +10,7 @@ from rich.progress import Progress
 from evaluators import _toy
 from search.cli.commands.models import export
 from search.cli.commands.run import launch
-from search.cli.output import console, errors
+from search.cli.output import errors, say
 
 EXAMPLES = {"quickstart": "Example: layer-search quickstart my-first-search"}
 
@@ -49,12 +49,13 @@ negatives = ["negative"]
 data = "test"
 """
 _MORE = """\
-[bold]Ask more in SQL[/bold], with any client of SQLite:
+
+Ask more in SQL, with any client of SQLite:
 
   sqlite3 {store} "SELECT depth, rank, subset, round(mean, 4) FROM leaderboard WHERE rank <= 3"
   sqlite3 {store} "SELECT task, score FROM leaderboard_by_task WHERE depth = 4 AND rank = 1"
 
-[bold]Go on[/bold]: edit {folder}/study.toml, give it a new name, and
+Go on: edit {folder}/study.toml, give it a new name, and
 
   layer-search launch {folder}/study.toml --store sqlite:///{store}
 
@@ -91,5 +92,5 @@ def quickstart(
         if not any(models.glob(f"*-L{depth}H*")):
             export("quickstart", models, depth=depth, store=store)
 
-    console.print()
-    console.print(_MORE.format(folder=folder, store=database), highlight=False, soft_wrap=True)
+    for line in _MORE.format(folder=folder, store=database).split("\n"):
+        say(line)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.options import DEFAULT_STORE, Store, StudyName
-from search.cli.output import say
+from search.cli.output import ask, say
 from search.cli.store import opened
 from search.errors import InputError, SearchError
 from search.worker.optuna_mirror import delete_mirrored
@@ -59,4 +59,4 @@ def _confirm(question: str) -> bool:
     if not sys.stdin.isatty():
         message = "there is nobody to ask: say --yes"
         raise InputError(message)
-    return typer.confirm(question)
+    return ask(question)

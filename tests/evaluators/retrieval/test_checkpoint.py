@@ -119,6 +119,10 @@ def test_shared_weights_are_kept(tmp_path: Path) -> None:
     assert checkpoints.load((0,), 0, model) is not None
     assert torch.equal(other.weight, expected)
 
+    (folder,) = tmp_path.iterdir()  # and they are for this user alone
+    assert folder.stat().st_mode & 0o077 == 0
+    assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600, 0o600]
+
 
 def test_what_nobody_touched_for_a_week_is_removed(tmp_path: Path) -> None:
     folder, now = tmp_path / "checkpoints", time.time()

@@ -1,9 +1,14 @@
 """The model card of an export: the layers, the search, and no path of anybody's machine."""
 
+import ast
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from markdown_it import MarkdownIt
 
 from search.analysis.model_card import CutCost, DepthScores, write_card
 from search.study.file import StudyFile, parse_study_file
@@ -60,7 +65,7 @@ def test_it_tells_the_layers_the_scores_and_the_search(tmp_path: Path) -> None:
     card = write(parse("jhu-clsp/mmBERT-small"), tmp_path)
     assert "# mmBERT-small-L4H384-pruned" in card
     assert "`jhu-clsp/mmBERT-small` cut to 4 of its 22 layers: **0_1_2_18**" in card
-    assert "base_model: jhu-clsp/mmBERT-small\n" in card
+    assert 'base_model: "jhu-clsp/mmBERT-small"\n' in card
     assert "| rank | subset | mean | NanoMSMARCO | NanoNQ |" in card
     assert "| 1 | 0_1_2_21 | 0.4558 |  | 0.4193 |" in card
     assert "| 2 | **0_1_2_18** | 0.4530 | 0.5060 | 0.4283 |" in card
@@ -85,11 +90,6 @@ def test_it_tells_the_weights_of_several_test_sets(tmp_path: Path) -> None:
     ) in card
     single = DepthScores(RANKING, TASKS, sets[:1])
     assert "weighs" not in write_card("n", record, file, (0, 1, 2, 18), single)
-
-    hostile = {"test_set": "a` [x](http://y)\n#", "weight": 0.5, "tasks": 1}
-    scores = DepthScores(RANKING, TASKS, [hostile, sets[0]])
-    card = write_card("n", record, file, (0, 1, 2, 18), scores)
-    assert "`a___x__http___y___` 50%" in card
 
 
 def test_it_tells_the_fine_tune_and_the_rhythm(tmp_path: Path) -> None:
@@ -181,9 +181,54 @@ def test_it_tells_the_settings_of_a_study_that_began_before_they_were_recorded(
     assert "`mean pooling; cosine similarity; query of 32 tokens without a prompt; " in card
 
 
-def test_a_prompt_cannot_leave_its_quotation(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "query_prompt": "`](x) <b>"}
-    assert '"\'](x) <b>"' in write(parse("a/b"), tmp_path, settings=settings)
+# its guard
+
+HOSTILE = (
+    "\"); import os #''' ```\n\n# Forged\n<script>|x|</script> [l](http://m) ![i](j) `c` "
+    "*e* www.a.b & {{ 7 * 7 }} {% if %} \x1b[2J\u202e"
+)
+
+
+def test_whatever_a_store_holds_stays_text(tmp_path: Path) -> None:
+    """Read by a parser of Markdown, by one of YAML and by Python, as those do who open the card."""
+    file = parse("a/b")
+    settings = {**SETTINGS, "query_prompt": HOSTILE, "pooling": HOSTILE, "dense": [HOSTILE]}
+    ranking = [row | RETAINED | {"subset": HOSTILE} for row in RANKING] + [RANKING[0] | RETAINED]
+    tasks = [{"subset": "0_1_2_21", "task": HOSTILE, "score": 0.5}]
+    sets = [{"test_set": HOSTILE * n, "weight": 0.5, "tasks": 1} for n in (1, 2)]
+    study = record_of(
+        file, folder=str(tmp_path), base=HOSTILE, settings=settings, recipe_hash=HOSTILE
+    )
+    file = file.model_copy(update={"sampler": {"name": HOSTILE}})
+    cost = CutCost(CUT, BASE, replace(SPEED, device=HOSTILE, precision=HOSTILE))
+
+    card = write_card(
+        f"{HOSTILE}-L4", study, file, (0, 1, 2, 21), DepthScores(ranking, tasks, sets), cost
+    )
+
+    _, front, page = card.split("---\n", 2)
+    assert set(yaml.safe_load(front)) == {"library_name", "pipeline_tag", "base_model", "tags"}
+    tokens = MarkdownIt("commonmark").enable("table").parse(page)
+    inside = [part for token in tokens for part in token.children or ()]
+    assert {part.type for part in inside} <= {
+        "text",
+        "text_special",
+        "code_inline",
+        "strong_open",
+        "strong_close",
+    }
+    assert [token.tag for token in tokens if token.type == "heading_open"] == ["h1"] + ["h2"] * 3
+    (block,) = [token for token in tokens if token.type == "fence"]
+    (_, loaded) = ast.parse(block.content).body
+    assert ast.unparse(loaded) == f"model = SentenceTransformer({f'{HOSTILE}-L4'!r})"
+    assert [line for line in card.split("\n") if not line.isprintable()] == []
+    rows = [line for line in card.split("\n") if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {5, 7}
+
+
+def test_a_hub_id_is_one(tmp_path: Path) -> None:
+    for model in ("a/b/c", "../b", 'a/b"', "a/b\n", "a/" + "b" * 300):
+        assert "base_model" not in write(parse(model), tmp_path)
 
 
 # what the cut costs

@@ -131,6 +131,7 @@ def test_password_stands_in_no_argument(machine: Machine) -> None:
     make(1).run("s", None)
     assert not any("s3cr3t" in word for word in machine.processes[0].words)
     assert machine.processes[0].environment["LAYER_SEARCH_STORE"] == STORE
+    assert machine.processes[0].environment["TTY_COMPATIBLE"] == "0"
 
 
 def test_processors_are_shared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

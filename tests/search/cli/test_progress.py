@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
-from search.cli import progress, pulse
+from search.cli import output, progress, pulse
 from search.cli.progress import (
     StageProgress,
     WorkerProgress,
@@ -32,8 +32,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """The text that is written to a terminal of 160 columns, in place of stderr."""
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=160, color_system=None)
-    monkeypatch.setattr(progress, "errors", console)
-    monkeypatch.setattr(pulse, "errors", console)
+    for module in (output, progress, pulse):
+        monkeypatch.setattr(module, "errors", console)
     yield text
     assert "\x1b[?25h" in text.getvalue()  # the cursor is shown again
 

@@ -50,6 +50,11 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ("depths = [4, 7, 13]\n", "", "study.depths is missing"),
         ('model = "jhu-clsp/mmBERT-small"\n', "", "base.model is missing"),
         ('data = "some/triplets"\n', "", "evaluator.train.data is missing"),
+        # names that could lead elsewhere
+        ('"abc123"', '"../../victim"', "base.revision: should be a commit, tag or branch"),
+        ('"def456"', '"a..b"', "evaluator.train.revision: should be a commit, tag or branch"),
+        ('"789aaa"', '"/a"', "evaluator.test.revision: should be a commit, tag or branch"),
+        ('"456bbb"', '"a b"', "evaluator.heldout.revision: should be a commit, tag or branch"),
         # wrong types
         ("depths = [4, 7, 13]", "depths = 4", "study.depths: should be a valid array, not 4"),
         ("depths = [4, 7, 13]", "depths = []", "study.depths: should have at least 1, not none"),

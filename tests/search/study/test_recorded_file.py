@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from search.space import cadences, format_subset
 from search.space.families import FAMILIES
-from search.study.file import _NAME, parse_study_file
+from search.study.file import parse_study_file
+from storage.text import STUDY_NAME
 
 
 def shares() -> st.SearchStrategy[float]:
@@ -20,9 +21,10 @@ COUNTS = st.integers(1, 10**6)
 PHASES = st.sampled_from(["first", "last"])
 TEXTS = st.text(min_size=1, max_size=9)
 WEIGHTS = st.floats(0, 1e9, exclude_min=True)
-NAMES = st.from_regex(_NAME, fullmatch=True)
+NAMES = st.from_regex(STUDY_NAME, fullmatch=True)
+REVISIONS = st.from_regex(r"[A-Za-z0-9]([./_-]?[A-Za-z0-9]){0,9}", fullmatch=True)
 SET = {
-    "revision": TEXTS,
+    "revision": REVISIONS,
     "tasks": st.lists(TEXTS, max_size=3),
     "batch_size": COUNTS,
     "name": NAMES,
@@ -62,7 +64,7 @@ OPTIONS = {
     "base": st.fixed_dictionaries(
         {"model": TEXTS},
         optional={
-            "revision": TEXTS,
+            "revision": REVISIONS,
             "pooling": st.sampled_from(["mean", "cls", "max", "lasttoken"]),
             "dense": st.booleans(),
             "normalize": st.booleans(),
@@ -92,7 +94,7 @@ OPTIONS = {
                     optional={
                         "config": TEXTS,
                         "split": TEXTS,
-                        "revision": TEXTS,
+                        "revision": REVISIONS,
                         "anchor": TEXTS,
                         "positive": TEXTS,
                         "negatives": st.lists(TEXTS, max_size=3) | TEXTS,
@@ -125,7 +127,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
     budgets = st.fixed_dictionaries({str(depth): COUNTS for depth in depths})
 
     study: dict[str, Any] = {
-        "name": draw(st.from_regex(_NAME, fullmatch=True)),
+        "name": draw(st.from_regex(STUDY_NAME, fullmatch=True)),
         "depths": depths,
         "trials": draw(COUNTS | budgets),
     }

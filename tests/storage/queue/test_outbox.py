@@ -142,13 +142,29 @@ def test_state_lies_where_the_environment_says(
 ) -> None:
     monkeypatch.setenv("LAYER_SEARCH_STATE", str(tmp_path))
     assert state_folder() == tmp_path
-    assert Outbox("uid", 1).folder == tmp_path / "outbox" / "uid"
+    assert Outbox("0" * 32, 1).folder == tmp_path / "outbox" / ("0" * 32)
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LAYER_SEARCH_STATE", "~/own")
     assert state_folder() == tmp_path / "own"
     monkeypatch.delenv("LAYER_SEARCH_STATE")
     assert state_folder().name == "layer-search"
+
+
+@pytest.mark.parametrize("uid", ["", "..", "../../victim", "0" * 31, "0" * 32 + "/.."])
+def test_an_outbox_is_named_by_a_uid_only(uid: str) -> None:
+    with pytest.raises(ValueError, match="32 hexadecimal digits"):
+        Outbox(uid, 1)
+
+
+def test_what_waits_is_its_users_alone(outbox: Outbox, worker: Workers) -> None:
+    before = os.umask(0)
+    path = outbox.keep(worker().claim(TRIAL), SCORED)
+    os.umask(before)
+    assert path is not None
+    modes = [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parents[1])]
+    assert modes == [0o600, 0o700, 0o700]
+    outbox.clear()
 
 
 def test_folder_is_not_flushed_where_the_system_cannot(
@@ -297,7 +313,7 @@ TASK = st.builds(TaskResult, FINITE, st.dictionaries(st.text(max_size=9), FINITE
     )
 )
 def test_file_holds_the_result_that_was_computed(result: Result) -> None:
-    outbox = Outbox(f"round-{os.getpid()}", study_id=3)
+    outbox = Outbox(f"{os.getpid():032x}", study_id=3)
     held = Claim(7, 3, (0, 1), seed=1, token=2)
     path = outbox.keep(held, result)
     assert path is not None

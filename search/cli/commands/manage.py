@@ -9,6 +9,7 @@ from search.cli.options import DEFAULT_STORE, Depth, Store, StudyName
 from search.cli.output import say
 from search.cli.store import connected, opened, require_stored_depth
 from search.study.replication import replicate_depth
+from storage.bounds import LARGEST_INTEGER, MOST_SEEDS
 from storage.database import display_url
 from storage.database.roles import create_reader
 from storage.queue import release_host
@@ -52,8 +53,13 @@ def init(
 def replicate(
     study: StudyName,
     *,
-    top: Annotated[int, typer.Option(min=1, help="Of each depth, the best N that are tied.")] = 5,
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds each of them shall have.")] = 3,
+    top: Annotated[
+        int,
+        typer.Option(min=1, max=LARGEST_INTEGER, help="Of each depth, the best N that are tied."),
+    ] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=MOST_SEEDS, help="Seeds each of them shall have.")
+    ] = 3,
     depth: Depth = None,
     store: Store = DEFAULT_STORE,
 ) -> None:

@@ -21,6 +21,7 @@ from search.study.plan import build_space, require_layers
 from search.study.reconciliation import find_reconciled
 from search.worker.loop import claim_single, run_trial
 from search.worker.session import Session, begin_manual
+from storage.bounds import LARGEST_SEED, MOST_LAYERS
 from storage.errors import InputError as StoreInputError
 from storage.leaderboard import rank_subsets
 
@@ -43,10 +44,15 @@ def evaluate(
     ] = None,
     depth: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Depth of the families; repeatable. The study's when left out."),
+        typer.Option(
+            min=1,
+            max=MOST_LAYERS,
+            help="Depth of the families; repeatable. The study's when left out.",
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed; the study's when left out.")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Seed; the study's when left out."),
     ] = None,
     store: Store = DEFAULT_STORE,
     device: Device = None,

@@ -21,6 +21,7 @@ from search.study.compatibility import require_same_machine
 from search.study.file import parse_study_file
 from search.study.plan import require_layers
 from search.study.reference import whole_base
+from storage.bounds import MOST_LAYERS
 from storage.costs import CostRecord, read_costs, read_speeds
 from storage.leaderboard import rank_by_set, rank_by_task, rank_subsets
 from storage.studies import StudyRecord, find_study
@@ -34,7 +35,7 @@ def export(
         Path, typer.Argument(metavar="DIR", help="Folder to write the model into.")
     ],
     *,
-    depth: Annotated[int, typer.Option(min=1, help="Number of layers kept.")],
+    depth: Annotated[int, typer.Option(min=1, max=MOST_LAYERS, help="Number of layers kept.")],
     subset: Annotated[
         str | None, typer.Option(help="This subset; the study's answer when left out.")
     ] = None,

@@ -36,6 +36,7 @@ from search.study.reference import can_score, whole_base
 from search.study.screening import unfinished_screens
 from search.worker.loop import run_trials
 from search.worker.session import Session, begin_session, join_session
+from storage.bounds import LARGEST_INTEGER, MOST_LAYERS
 from storage.leaderboard import DepthStatus, depth_statuses, rank_subsets
 from storage.studies import find_study, study_names
 from storage.trials import list_trials
@@ -47,7 +48,8 @@ EXAMPLES = {
 _REPORTED = 10  # subsets of each depth in the closing report
 
 _Depths = Annotated[
-    list[int] | None, typer.Option("--depth", min=1, help="Work on this depth only; repeatable.")
+    list[int] | None,
+    typer.Option("--depth", min=1, max=MOST_LAYERS, help="Work on this depth only; repeatable."),
 ]
 
 
@@ -56,7 +58,10 @@ def launch(
     *,
     depth: _Depths = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Set the trial budget of each depth worked on.")
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST_INTEGER, help="Set the trial budget of each depth worked on."
+        ),
     ] = None,
     workers: Workers = None,
     accept_drift: AcceptDrift = False,

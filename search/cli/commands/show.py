@@ -18,6 +18,7 @@ from search.cli.tables import (
     print_trials,
 )
 from search.errors import InputError
+from storage.bounds import LARGEST_INTEGER
 from storage.leaderboard import (
     best_per_depth,
     depth_statuses,
@@ -88,7 +89,10 @@ def leaderboard(  # noqa: PLR0913 - each is an option of the command
     by_set: Annotated[
         bool, typer.Option("--by-set", help="Show the mean of each test set.")
     ] = False,
-    top: Annotated[int | None, typer.Option(min=1, help="Show the best N of each depth.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, max=LARGEST_INTEGER, help="Show the best N of each depth."),
+    ] = None,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
     as_csv: AsCsv = False,

@@ -66,3 +66,12 @@ def describe_bad_key(text: str) -> str | None:
     if len(text.encode()) > LONGEST_KEY:
         return f"it is longer than {LONGEST_KEY} bytes"
     return None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: JSON and names of files may bring halves of pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

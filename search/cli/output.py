@@ -16,6 +16,8 @@ NO_GLOBAL_POSITION = "no layer of a cut model attends globally (see the cadence 
 """Remark on a space."""
 
 _PIPE_WIDTH = 240  # columns of a pipe, which has none of its own: enough for all but huge tables
+_LONGEST_LINE = 4000  # characters of an error: a list of a hundred names fits
+_LONG_WORD = re.compile(r"(\S{120})\S{120,}(\S{40})")  # no path that a person chose
 _PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 
 
@@ -44,9 +46,20 @@ def remark(text: str) -> None:
 def fail(message: str, code: int) -> int:
     """Print a message as one line on stderr without passwords of URLs, and return `code`."""
     line = " ".join(message.split())
-    line = _PASSWORD.sub(r"\1:***@", line)
+    line = _abridge(_PASSWORD.sub(r"\1:***@", line))
     print(f"error: {line}", file=sys.stderr)  # rich would wrap it
     return code
+
+
+def _abridge(line: str) -> str:
+    """Return a line without the middle of its longest words, and of itself where it is too long.
+
+    Both ends stay: a mistake is named at the beginning, and the way to mend it at the end.
+    """
+    line = _LONG_WORD.sub(r"\1...\2", line)
+    if len(line) <= _LONGEST_LINE:
+        return line
+    return f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
 
 
 def print_json(rows: object) -> None:

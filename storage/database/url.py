@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from storage.errors import InputError
+from storage.errors import InputError, first_line
 
 DEFAULT_URL = "sqlite:///layer-search.db"
 
@@ -41,13 +41,27 @@ def parse_url(url: str) -> URL:
 
 
 def _sqlite(parsed: URL, hint: str) -> URL:
-    """Return the URL of an SQLite file with its home folder expanded."""
+    """Return the URL of an SQLite file with its home folder expanded.
+
+    Raises:
+        InputError: it names no file that workers can share, or one that cannot be looked up.
+    """
     if not parsed.database or re.match(r"file:|:memory:", parsed.database):
         message = f"the store must be a file that workers can share: {hint}"
         raise InputError(message)
 
-    file = str(Path(parsed.database).expanduser())
-    return parsed.set(drivername="sqlite", database=file)
+    try:
+        file = Path(parsed.database).expanduser()
+        is_folder = file.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        message = f"cannot keep a store in {parsed.database}: {reason}"
+        raise InputError(message) from error
+
+    if is_folder:
+        message = f"{file} is a folder: name a file in it, such as sqlite:///{file}/layer-search.db"
+        raise InputError(message)
+    return parsed.set(drivername="sqlite", database=str(file))
 
 
 def _postgresql(parsed: URL, url: str, hint: str) -> URL:

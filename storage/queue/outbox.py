@@ -16,7 +16,7 @@ from typing import Any
 import platformdirs
 from sqlalchemy.exc import DataError, IntegrityError
 
-from storage.errors import first_line
+from storage.errors import InputError, first_line
 from storage.queue.claims import Claim
 from storage.queue.results import Result, TaskResult
 from storage.subset_key import parse_subset
@@ -31,9 +31,18 @@ def state_folder() -> Path:
     """Return the folder of this machine for everything that must outlive a worker.
 
     LAYER_SEARCH_STATE, or the user's own, such as ~/.local/state/layer-search.
+
+    Raises:
+        InputError: the variable begins with the home of nobody, `~nobody`.
     """
     chosen = os.environ.get("LAYER_SEARCH_STATE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("layer-search")
+    if not chosen:
+        return platformdirs.user_state_path("layer-search")
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:
+        message = f"LAYER_SEARCH_STATE is {chosen!r}: {first_line(error)}"
+        raise InputError(message) from error
 
 
 @dataclass(frozen=True, slots=True)

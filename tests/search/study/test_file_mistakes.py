@@ -56,7 +56,7 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         (
             'replicates = "auto"',
             'replicates = "always"',
-            'study.replicates: should be a number of seeds, 1 or more, or "auto", not "always"',
+            'study.replicates: should be a number of seeds, 1 to 1000, or "auto", not "always"',
         ),
         ('replicates = "auto"', "replicates = 0", "study.replicates: should be a number of seeds"),
         ("depths = [4,", "depths = ['4',", 'study.depths.0: should be a valid integer, not "4"'),

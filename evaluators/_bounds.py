@@ -27,13 +27,15 @@ embeddings, has some 500 retrieval tasks in all languages together.
 """
 
 LONGEST_INPUT = 1_000_000
-"""Tokens of a query or a document: from here on the limit of a tokenizer means that it has none."""
+"""Tokens of a query or a document. A limit of a tokenizer beyond it means that it has none: the
+library transformers writes 10**30.
+"""
 
 LARGEST_RATE = 100.0
 """Learning rate. A heuristic: AdamW diverges from far smaller ones, and says so by NaN."""
 
-LARGEST_WEIGHT = 1e6
-"""Weight of a test set: beside one of 1, the other sets count for nothing in six digits."""
+LARGEST_WEIGHT = 1e9
+"""Weight of a test set. A heuristic: beside such a set, one of weight 1 counts for nothing."""
 
 LARGEST_SCORE = 1e6
 """Score of a table, up or down, and its noise. NDCG@10 is at most 1; other measures are welcome, as

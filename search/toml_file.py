@@ -8,9 +8,9 @@ from typing import Any
 
 from search.errors import InputError
 
-LARGEST_FILE = 2**19
-"""Bytes of a file: half a megabyte holds 10,000 hand-picked subsets of 13 layers, and is parsed
-within a second.
+LARGEST_FILE = 2**18
+"""Bytes of a file: a quarter of a megabyte holds 10,000 hand-picked subsets of 7 layers, and is
+parsed within a second whatever it holds.
 """
 
 DEEPEST = 16

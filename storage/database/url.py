@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 from storage.errors import InputError, first_line
 
 DEFAULT_URL = "sqlite:///layer-search.db"
+_LARGEST_PORT = 2**16 - 1
 
 
 def parse_url(url: str) -> URL:
@@ -71,6 +72,10 @@ def _postgresql(parsed: URL, url: str, hint: str) -> URL:
         raise InputError(message)
     if not parsed.database:
         message = f"the store URL names no database: {hint}"
+        raise InputError(message)
+
+    if parsed.port is not None and not 0 < parsed.port <= _LARGEST_PORT:
+        message = f"the store URL names port {parsed.port}: ports go from 1 to {_LARGEST_PORT}"
         raise InputError(message)
 
     return parsed.set(drivername="postgresql+psycopg")

@@ -37,9 +37,9 @@ LARGEST_RATE = 100.0
 LARGEST_WEIGHT = 1e9
 """Weight of a test set. A heuristic: beside such a set, one of weight 1 counts for nothing."""
 
-LARGEST_SCORE = 1e6
-"""Score of a table, up or down, and its noise. NDCG@10 is at most 1; other measures are welcome, as
-long as squares and sums of them keep their digits.
+LARGEST_RECORDED = 1e6
+"""Score in a table, up or down, and its noise: a thousandth of the largest that the store takes, so
+that noise does not lead beyond it.
 """
 
 LONGEST_SECONDS = 86_400.0

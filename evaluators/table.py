@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from evaluators._bounds import (
-    LARGEST_SCORE,
+    LARGEST_RECORDED,
     LARGEST_TABLE,
     LONGEST_LIST,
     LONGEST_SECONDS,
@@ -65,7 +65,7 @@ class Options(EvaluatorOptions):
     """One of `period` layers of that base attends globally; leave out when it has no rhythm."""
     phase: Literal["first", "last"] = "first"
     """Which layer of each period is the global one."""
-    noise: Annotated[float, Field(ge=0, le=LARGEST_SCORE)] = 0.0
+    noise: Annotated[float, Field(ge=0, le=LARGEST_RECORDED)] = 0.0
     """Standard deviation of the Gaussian noise added to a mean, drawn from subset and seed."""
     seconds: Annotated[float, Field(ge=0, le=LONGEST_SECONDS)] = 0.0
     """Seconds that each evaluation takes, to imitate real trials."""
@@ -300,8 +300,8 @@ def _parse_number(text: str | None, where: str) -> float:
     if not math.isfinite(number):
         message = f"{where}: {_shown(text)} is not a number"
         raise InputError(message)
-    if abs(number) > LARGEST_SCORE:
-        message = f"{where}: {_shown(text)} is no score: the largest is {LARGEST_SCORE:.0f}"
+    if abs(number) > LARGEST_RECORDED:
+        message = f"{where}: {_shown(text)} is no score: the largest is {LARGEST_RECORDED:.0f}"
         raise InputError(message)
 
     return number

@@ -20,7 +20,7 @@ def local_path(source: str, folder: Path, key: str) -> Path:
     try:
         path = Path(folder, Path(source).expanduser())
         path.exists()  # asks the system, which refuses some paths
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         message = f"{key}: cannot look for {source}: {reason}"
         raise InputError(message) from error

@@ -78,16 +78,17 @@ def _too_deep(path: Path) -> str:
 
 def _is_shallow(data: object) -> bool:
     """Whether `data` has at most `DEEPEST` levels; it asks no call for each, as recursion would."""
-    level: list[object] = [data]
+    level: list[Any] = [data]
     for _ in range(DEEPEST):
-        level = [inner for value in level for inner in _inside(value)]
-        if not level:
-            return True
-    return not any(True for value in level for _ in _inside(value))
+        level = [inner for outer in level for inner in _values(outer) if _holds_values(inner)]
+    return not level
 
 
-def _inside(value: object) -> Iterable[object]:
-    """Return the values that a table or a list holds; none of any other value."""
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _holds_values(value: object) -> bool:
+    """Whether `value` is a table or a list."""
+    return isinstance(value, dict | list)
+
+
+def _values(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    """Return the values that a table or a list holds."""
+    return outer.values() if isinstance(outer, dict) else outer

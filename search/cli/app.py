@@ -198,5 +198,5 @@ def _require_text(words: Sequence[str]) -> None:
         try:
             word.encode()
         except UnicodeEncodeError as error:
-            message = f"{ascii(word)} is not UTF-8 text: give it another name"
+            message = f"{word!a} is not UTF-8 text: give it another name"
             raise search.errors.InputError(message) from error

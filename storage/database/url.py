@@ -54,7 +54,7 @@ def _sqlite(parsed: URL, hint: str) -> URL:
     try:
         file = Path(parsed.database).expanduser()
         is_folder = file.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         message = f"cannot keep a store in {parsed.database}: {reason}"
         raise InputError(message) from error

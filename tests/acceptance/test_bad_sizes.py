@@ -59,7 +59,10 @@ NUMBERS = {
     ),
     "length": study(TABLE, RETRIEVAL + f"query_length = {HUGE}", "base.query_length", "1000000"),
     "weight": study(
-        TABLE, RETRIEVAL.replace("[base]", "test.weight = 1e308\n[base]"), "test.weight", "1000000000"
+        TABLE,
+        RETRIEVAL.replace("[base]", "test.weight = 1e308\n[base]"),
+        "test.weight",
+        "1000000000",
     ),
     "seed of the screen": study(TABLE, TABLE + "[screen]\nseed = 2147483648", "screen.seed"),
     "documents of the screen": study(
@@ -167,7 +170,9 @@ COMMANDS = {
     "file of a screen": words(f"screen {LONG}.toml", "cannot read study file aaaa", "too long"),
     "store": words(f"studies --store sqlite:///{LONG}.db", "cannot keep a store in", "too long"),
     "store at nobody's home": words("studies --store sqlite:///~nosuchperson/s.db", "home"),
-    "store that is a folder": words("studies --store sqlite:///.", "is a folder", "layer-search.db"),
+    "store that is a folder": words(
+        "studies --store sqlite:///.", "is a folder", "layer-search.db"
+    ),
     "store on an unknown database": words("studies --store oracle://h/d", "'oracle' is not"),
     "port": words("studies --store postgresql://h:99999999999999999999/d", "65535"),
     "folder of the quickstart": words(f"quickstart {LONG}", "cannot use aaaa", "too long"),

@@ -67,10 +67,11 @@ class BaseFiles:
         return self._find(_MODULES_FILE) is None
 
     def require_safe(self) -> None:
-        """Refuse modules and settings that a cut cannot keep, that are too large, or could run code.
+        """Refuse modules and settings that a cut cannot keep, or that could run code.
 
         Raises:
-            InputError: there is such a module or setting; the message names it.
+            InputError: there is such a module or setting, or more layers than a subset can name; the
+                message names it.
         """
         if self.is_plain:
             self._check_layers("")
@@ -158,7 +159,7 @@ class BaseFiles:
         """Return the content of a JSON file."""
         try:
             return json.loads(Path(str(self._find(name, folder))).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             self._refuse(f"{name} is not JSON")
 
     def _refuse(self, reason: str) -> None:

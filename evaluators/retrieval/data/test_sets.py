@@ -217,6 +217,8 @@ def _grade(score: object, task: str) -> float:
         grade = math.nan
 
     if math.isnan(grade):
-        message = f"qrels of task {task}: the score of a judgment is a number, not {repr(score)[:40]}"
+        message = (
+            f"qrels of task {task}: the score of a judgment is a number, not {repr(score)[:40]}"
+        )
         raise InputError(message)
     return grade

@@ -63,6 +63,35 @@ def test_names_are_safe_and_differ(data: list[str]) -> None:
         assert EvaluationOptions(name=name).name == name  # or the check of a given name refuses it
 
 
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("queries", {"_id": "q" * 1001}, "queries of task A: 'qqq.* is no id: .* 1000 bytes"),
+        ("queries", {"_id": "q\0"}, r"queries of task A: 'q\\x00' is no id: .*control character"),
+        ("queries", {"_id": ""}, "queries of task A: '' is no id: it is empty"),
+        ("queries", {"_id": "\ud800"}, "queries of task A: .* is no id: .*control character"),
+        ("corpus", {"_id": "d" * 1001}, "corpus of task A: 'ddd.* is no id: .* 1000 bytes"),
+        ("corpus", {"text": "a \ud800"}, "corpus of task A: the text of 'd0' has halves of"),
+        ("qrels", {"query-id": "q" * 1001}, "A: 'qqq.* is no id: .* 1000 bytes"),
+        ("qrels", {"score": 10**400}, "qrels of task A: the score of a judgment is a number, not"),
+    ],
+)
+def test_rows_that_the_store_could_not_keep_are_refused(
+    part: str, values: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    parts = {name: [dict(row) for row in rows] for name, rows in make_task().items()}
+    parts[part][0] |= values
+    write_set(tmp_path / "set", {"A": parts})
+    with pytest.raises(evaluators.InputError, match=message):
+        load(tmp_path, EvaluationOptions(data="set"))
+
+
+def test_a_task_whose_name_the_store_could_not_keep_is_refused(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", {"A\x1b[31m": make_task()})
+    with pytest.raises(evaluators.InputError, match=r"is no name of a task: .*control character"):
+        load(tmp_path, EvaluationOptions(data="set"))
+
+
 def test_only_tasks_of_the_same_name_bear_that_of_their_set(folder: Path) -> None:
     found = load(folder, EvaluationOptions(data="en"), EvaluationOptions(data="ja", name="jp"))
     assert [one.task for one in found] == ["en/A", "B", "C", "jp/A", "D"]

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 import evaluators
 from search import plugins, samplers
 from search.errors import InputError
-from search.study.file import StudyFile, evaluator_options, parse_study_file, sampler_options
+from search.study.file import (
+    SpaceOptions,
+    StudyOptions,
+    evaluator_options,
+    parse_study_file,
+    sampler_options,
+)
 from tests.support.commands import read_error, run_command
 from tests.support.study_files import FULL
 
@@ -42,10 +48,14 @@ SECTIONS = ["study", "space", "base", "sampler", "evaluator", "screen", "train",
 
 def known_keys() -> list[str]:
     """Return the keys of all sections."""
-    records = [evaluator_options(name) for name in plugins.names(evaluators)]
+    records: list[type[evaluators.StrictRecord]] = [
+        evaluators.ScreenOptions,
+        StudyOptions,
+        SpaceOptions,
+    ]
+    records += [evaluator_options(name) for name in plugins.names(evaluators)]
     records += [sampler_options(name) for name in samplers.names()]
-    nested = [StudyFile.model_fields[name].annotation for name in ("study", "space", "screen")]
-    keys = {key for record in (*records, *nested) for key in record.model_fields}  # type: ignore[union-attr]  # they are records
+    keys = {key for record in records for key in record.model_fields}
     return sorted({"name", *evaluators.BaseOptions.model_fields, *keys, *SECTIONS})
 
 

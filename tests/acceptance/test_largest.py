@@ -71,11 +71,11 @@ def test_numbers_may_be_the_largest(store_url: str, engine: Engine, tmp_path: Pa
 def test_seeds_may_be_the_largest_by_hand(store_url: str, engine: Engine, tmp_path: Path) -> None:
     path = write_study(tmp_path, trials=2, seed=LARGEST_INTEGER - 1, reference="false")
     assert run_command("launch", path, LAYER_SEARCH_STORE=store_url).returncode == 0
-    words = ("evaluate", path, "0_1", "--seed", LARGEST_INTEGER)
-    assert run_command(*words, LAYER_SEARCH_STORE=store_url).returncode == 0
+    by_hand = ("evaluate", path, "0_1", "--seed", LARGEST_INTEGER)
+    assert run_command(*by_hand, LAYER_SEARCH_STORE=store_url).returncode == 0
 
-    words = ("replicate", NAME, "--seeds", 4, "--top", LARGEST_INTEGER)
-    done = run_command(*words, LAYER_SEARCH_STORE=store_url)
+    more = ("replicate", NAME, "--seeds", 4, "--top", LARGEST_INTEGER)
+    done = run_command(*more, LAYER_SEARCH_STORE=store_url)
     assert (done.returncode, done.stderr) == (0, "")
     seeds = {row["seed"] for row in trial_rows(engine, NAME)}
     assert seeds == {LARGEST_INTEGER - 1, LARGEST_INTEGER, 0, 1}

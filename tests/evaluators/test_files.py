@@ -14,8 +14,8 @@ def test_relative_paths_start_from_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ann")
-    assert local_path("~/a", tmp_path, "k") == Path("/home/ann/a")
+    monkeypatch.setenv("HOME", "/ann")
+    assert local_path("~/a", tmp_path, "k") == Path("/ann/a")
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, get_args
 
 import typer
+from pydantic import BaseModel
 
 import evaluators
 from evaluators import _bounds
@@ -13,7 +15,7 @@ from search.cli.app import app
 from search.study.file import StudyFile, evaluator_options, sampler_options
 from storage import bounds
 
-RECORDS = {
+RECORDS: dict[str, type[BaseModel]] = {
     "the study file": StudyFile,
     **{f"evaluator {name}": evaluator_options(name) for name in plugins.names(evaluators)},
     **{f"sampler {name}": sampler_options(name) for name in samplers.names()},
@@ -94,10 +96,14 @@ def test_every_number_on_the_command_line_is_bounded() -> None:
     assert open_ended == []
 
 
+def names_in(module: ModuleType) -> set[str]:
+    """Return the names of a module's public constants."""
+    return {name for name in vars(module) if name.isupper() and not name.startswith("_")}
+
+
 def test_evaluators_know_the_bounds_of_the_store() -> None:
     """They import nothing of it, and read much that reaches it."""
-    ours = {name for name, value in inspect.getmembers(bounds) if name.isupper()}
-    theirs = {name for name, value in inspect.getmembers(_bounds) if name.isupper()}
+    ours, theirs = names_in(bounds), names_in(_bounds)
     shared = ours & theirs
     assert shared == {"LARGEST_INTEGER", "LONGEST_KEY", "LONGEST_NAME", "MOST_LAYERS"}
     for name in shared:
@@ -107,7 +113,6 @@ def test_evaluators_know_the_bounds_of_the_store() -> None:
 def test_every_bound_says_how_it_was_chosen() -> None:
     for module in (bounds, _bounds):
         source = inspect.getsource(module)
-        for name, _ in inspect.getmembers(module):
-            if name.isupper() and not name.startswith("_"):
-                _, _, after = source.partition(f"\n{name} = ")
-                assert after.partition("\n")[2].startswith('"""'), name
+        for name in names_in(module):
+            _, _, after = source.partition(f"\n{name} = ")
+            assert after.partition("\n")[2].startswith('"""'), name

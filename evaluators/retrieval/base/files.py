@@ -70,8 +70,8 @@ class BaseFiles:
         """Refuse modules and settings that a cut cannot keep, or that could run code.
 
         Raises:
-            InputError: there is such a module or setting, or more layers than a subset can name; the
-                message names it.
+            InputError: there is such a module or setting, or there are more layers than a subset
+                can name; the message names it.
         """
         if self.is_plain:
             self._check_layers("")

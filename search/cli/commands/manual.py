@@ -29,6 +29,18 @@ EXAMPLES = {
     "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml 0_1_2_18 front back",
 }
 
+_Depths = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=1,
+        max=MOST_LAYERS,
+        help="Depth of the families; repeatable. The study's when left out.",
+    ),
+]
+_Seed = Annotated[
+    int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed; the study's when left out.")
+]
+
 
 def evaluate(
     study: StudyPath,
@@ -42,18 +54,8 @@ def evaluate(
     subset: Annotated[
         list[str] | None, typer.Option(help="The same as an option; repeatable.")
     ] = None,
-    depth: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=1,
-            max=MOST_LAYERS,
-            help="Depth of the families; repeatable. The study's when left out.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=LARGEST_SEED, help="Seed; the study's when left out."),
-    ] = None,
+    depth: _Depths = None,
+    seed: _Seed = None,
     store: Store = DEFAULT_STORE,
     device: Device = None,
 ) -> None:

@@ -18,6 +18,17 @@ EXAMPLES = {
 }
 
 _MOST_SAMPLES = 100_000  # a heuristic: they take seconds, and nobody reads more
+_LAST = MOST_LAYERS - 1
+
+_Pinned = Annotated[
+    list[int] | None, typer.Option(min=0, max=_LAST, help="Always keep this layer; repeatable.")
+]
+_Forbidden = Annotated[
+    list[int] | None, typer.Option(min=0, max=_LAST, help="Never keep this layer; repeatable.")
+]
+_Samples = Annotated[
+    int, typer.Option(min=0, max=_MOST_SAMPLES, help="Print this many random subsets.")
+]
 
 
 def space(  # noqa: PLR0913 - every option of a command is a parameter
@@ -37,17 +48,9 @@ def space(  # noqa: PLR0913 - every option of a command is a parameter
         Phase, typer.Option(help="Which layer of each period is the global one.")
     ] = "first",
     keep_first: Annotated[bool, typer.Option(help="Whether layer 0 is always kept.")] = True,
-    pin: Annotated[
-        list[int] | None,
-        typer.Option(min=0, max=MOST_LAYERS - 1, help="Always keep this layer; repeatable."),
-    ] = None,
-    forbid: Annotated[
-        list[int] | None,
-        typer.Option(min=0, max=MOST_LAYERS - 1, help="Never keep this layer; repeatable."),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(min=0, max=_MOST_SAMPLES, help="Print this many random subsets.")
-    ] = 5,
+    pin: _Pinned = None,
+    forbid: _Forbidden = None,
+    samples: _Samples = 5,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -51,6 +51,10 @@ def _sqlite(parsed: URL, hint: str) -> URL:
         message = f"the store must be a file that workers can share: {hint}"
         raise InputError(message)
 
+    if parsed.host or parsed.query:
+        message = f"an SQLite store is a file alone, without a host or options: {hint}"
+        raise InputError(message)
+
     try:
         file = Path(parsed.database).expanduser()
         is_folder = file.is_dir()

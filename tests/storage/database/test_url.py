@@ -47,6 +47,8 @@ def test_file_may_lie_in_the_users_own_folder(
         ("sqlite:///", "must be a file"),
         ("sqlite:///:memory:", "must be a file"),
         ("sqlite:///file::memory:?cache=shared&uri=true", "must be a file"),
+        ("sqlite://host/store.db", "without a host or options: use sqlite:///"),
+        ("sqlite:///store.db?timeout=x", "without a host or options: use sqlite:///"),
         ("sqlite:////", "/ is a folder: name a file in it"),
         (f"sqlite:///{'a' * 300}.db", "File name too long"),
         ("sqlite:///~nosuchperson/store.db", "home directory"),

@@ -69,7 +69,7 @@ def record_costs(
     costs: Mapping[Subset, CostRecord],
     speeds: Mapping[Subset, SpeedRecord],
 ) -> None:
-    """Store costs and speeds in one transaction, in place of those that are there.
+    """Store costs and speeds of subsets in one transaction, in place of earlier ones.
 
     Args:
         engine: the store.

@@ -144,7 +144,7 @@ def _settings(study: StudyRecord, file: StudyFile) -> list[str]:
 def _cost_section(
     study: StudyRecord, kept: Subset, ranking: Sequence[Row], cost: CutCost | None
 ) -> list[str]:
-    """Return paragraphs that put size, score and speed of the cut beside those of the base."""
+    """Return paragraphs that compare size, score and speed of the cut with the base."""
     if cost is None:
         return []
     row = next((row for row in ranking if row["subset"] == format_subset(kept)), None)

@@ -76,7 +76,7 @@ WHERE study_id = :study AND subset IN :subsets
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A subset that the others are compared with, and the seeds behind its mean."""
+    """A subset that all subsets are compared with, and the seeds behind its mean."""
 
     subset: Subset
     seeds: int

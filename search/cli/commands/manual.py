@@ -92,7 +92,7 @@ def _begin(
     evaluator: evaluators.Evaluator,
     chosen: Sequence[Subset],
 ) -> Session:
-    """Create or join the study, and say what of it changes."""
+    """Create or join the study, and say which of its keys change."""
     depths = sorted({len(kept) for kept in chosen})
     for depth in depths:
         if depth not in file.study.depths:

@@ -173,7 +173,7 @@ def _references(session: Session) -> tuple[int, int] | None:
 
 
 def _compare_depths(session: Session, engine: Engine) -> None:
-    """Count and measure what each depth costs, now that all is done, and print it with the scores.
+    """Count and measure the cost of each depth after its trials, and print it with the scores.
 
     It is no failure of the trials when that cannot be done.
     """
@@ -207,7 +207,7 @@ def _unmeasured(study: str) -> str:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how the base is used, how large each space is, and what it lacks."""
+    """Say how the base is used, how large each space is, and which families it has no subset of."""
     name = session.study.name
     if words := settings_in_words(session.evaluator.description.settings):
         remark(f"{name}: {session.study.base} with {words}")

@@ -32,6 +32,7 @@ from search.study.file import (
     parse_study_file,
     sampler_options,
 )
+from storage.values.bounds import LARGEST_INTEGER
 
 DOCS = Path(__file__).resolve().parent
 
@@ -127,8 +128,17 @@ def _describe_range(kind: str, schema: Mapping[str, Any]) -> str:
         ("maximum", "<="),
         ("exclusiveMaximum", "<"),
     )
-    limits = [f"{sign} {schema[name]}" for name, sign in signs if schema.get(name) is not None]
+    limits = [
+        f"{sign} {_whole(schema[name])}"
+        for name, sign in signs
+        if schema.get(name) not in (None, LARGEST_INTEGER)  # of every integer, said once
+    ]
     return " ".join([kind, ", ".join(limits)]).strip()
+
+
+def _whole(number: float) -> float:
+    """Return a number without a decimal point where it is an integer."""
+    return int(number) if number == int(number) else number
 
 
 def describe_default(is_required: bool, value: object) -> str:  # noqa: FBT001 - reads well where it is used

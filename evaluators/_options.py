@@ -7,6 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import core_schema
 
+from evaluators._bounds import (
+    CONTROL,
+    LARGEST_INTEGER,
+    LARGEST_RATE,
+    LONGEST_INPUT,
+    LONGEST_LIST,
+    LONGEST_TEXT,
+    MOST_LAYERS,
+)
+
+_CONTROL = re.compile(f"[{CONTROL}]")
+_CONTROL_IN_PROMPT = re.compile(rf"(?![\n\t])[{CONTROL}]")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
@@ -18,10 +30,38 @@ def _check_revision(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(min_length=1)]
-"""A text that is not empty."""
-Count = Annotated[int, Field(ge=1)]
+def _check_text(text: str) -> str:
+    """Refuse control characters, which no path, no name and no column has."""
+    if _CONTROL.search(text):
+        message = "should have no control characters"
+        raise ValueError(message)
+    return text
+
+
+def _check_prompt(text: str) -> str:
+    """Refuse control characters but the end of a line and the tabulator."""
+    if _CONTROL_IN_PROMPT.search(text):
+        message = "should have no control characters but \\n and \\t"
+        raise ValueError(message)
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_check_text)]
+"""A text that is not empty: a path, or a name."""
+Texts = Annotated[tuple[Text, ...], Field(max_length=LONGEST_LIST)]
+"""Any number of texts."""
+Prompt = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_check_prompt)]
+"""A text that is put before others; may be empty."""
+Count = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
 """A number of things, at least one."""
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+"""A number of layers, at least one; also a distance between layers."""
+Seed = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+"""A seed of everything that is left to chance."""
+Tokens = Annotated[int, Field(ge=2, le=LONGEST_INPUT)]
+"""A length in tokens: those of the beginning and of the end need two."""
+Rate = Annotated[float, Field(gt=0, le=LARGEST_RATE)]
+"""A learning rate."""
 Revision = Annotated[str, AfterValidator(_check_revision)]
 """A commit, tag or branch of a repository, which names files in the cache of the hub."""
 
@@ -78,13 +118,13 @@ class BaseOptions(StrictRecord):
     """Whether embeddings are brought to length 1; as the base does when left out."""
     similarity: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None
     """Similarity of a query and a document; the base's own when left out, else cosine."""
-    query_prompt: str | None = None
+    query_prompt: Prompt | None = None
     """Text before each query; the base's own when left out, "" for none."""
-    document_prompt: str | None = None
+    document_prompt: Prompt | None = None
     """Text before each document; the base's own when left out, "" for none."""
-    query_length: Annotated[int, Field(ge=2)] | None = None
+    query_length: Tokens | None = None
     """Longest query, in tokens; the base's own when left out, 64 if it has none."""
-    document_length: Annotated[int, Field(ge=2)] | None = None
+    document_length: Tokens | None = None
     """Longest document, in tokens; the base's own when left out, 256 if it has none."""
     rhythm: bool = True
     """Whether positions follow the base's attention rhythm; if not, layers keep their own types."""
@@ -99,13 +139,13 @@ class ScreenOptions(StrictRecord):
     """The base's own, or a supernet's: one fine-tune in which each step draws a subset."""
     queries: Count = 10
     """Queries drawn from each task."""
-    documents: Annotated[int, Field(ge=2)] = 60
+    documents: Annotated[int, Field(ge=2, le=LARGEST_INTEGER)] = 60
     """Documents drawn from each task, with all that answer the drawn queries among them."""
     batch_size: Count = 64
     """Texts run through the encoder at once."""
     steps: Count = 240
     """Steps of the supernet; the rest of its training is as in `[evaluator]`."""
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: Rate | None = None
     """Peak learning rate of the supernet; the one in `[evaluator]` when left out."""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
     """Seed of the supernet."""

@@ -240,7 +240,7 @@ class SubsetTree(Protocol):
     """
 
     def order(self) -> Iterator[tuple[int, ...]]:
-        """Yield each subset to score once, mostly next to others that begin with its layers."""
+        """Yield each subset to score once, mostly next to subsets that begin with its layers."""
         ...
 
     def draw(self, rng: Random) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import math
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from evaluators._bounds import (
+    LARGEST_RECORDED,
+    LARGEST_TABLE,
+    LONGEST_LIST,
+    LONGEST_SECONDS,
+    MOST_QUERIES,
+    describe_bad_key,
+)
 from evaluators._errors import InputError, TrialFailure
-from evaluators._options import Count, Text
+from evaluators._files import local_path
+from evaluators._options import Layers, Text
 from evaluators._types import (
     Context,
     Description,
@@ -40,23 +50,26 @@ ONLY_TASK = "table"
 
 Subset = tuple[int, ...]
 
+_KEY = re.compile(r"\d{1,4}(_\d{1,4})*", re.ASCII)
+_LONGEST_SHOWN = 60  # characters of a cell that a message repeats
+
 
 class Options(EvaluatorOptions):
     """Keys of `[evaluator]` with `name = "table"`."""
 
     path: Text
     """The CSV, relative to the study file."""
-    layers: Count
+    layers: Layers
     """Number of layers of the base the scores were measured on."""
-    period: Count | None = None
+    period: Layers | None = None
     """One of `period` layers of that base attends globally; leave out when it has no rhythm."""
     phase: Literal["first", "last"] = "first"
     """Which layer of each period is the global one."""
-    noise: Annotated[float, Field(ge=0)] = 0.0
+    noise: Annotated[float, Field(ge=0, le=LARGEST_RECORDED)] = 0.0
     """Standard deviation of the Gaussian noise added to a mean, drawn from subset and seed."""
-    seconds: Annotated[float, Field(ge=0)] = 0.0
+    seconds: Annotated[float, Field(ge=0, le=LONGEST_SECONDS)] = 0.0
     """Seconds that each evaluation takes, to imitate real trials."""
-    queries: Annotated[int, Field(ge=0)] = 0
+    queries: Annotated[int, Field(ge=0, le=MOST_QUERIES)] = 0
     """Invented queries per task, so that the store is filled as by a real study."""
 
     def create(self, context: Context) -> "TableEvaluator":
@@ -68,7 +81,7 @@ class Options(EvaluatorOptions):
         Raises:
             InputError: the file is missing, or one of its rows is not `subset,mean[,task...]`.
         """
-        path = Path(context.folder, self.path).expanduser()
+        path = local_path(self.path, context.folder, "evaluator.path")
         rows = _read(path, self.layers)
 
         description = Description(
@@ -200,6 +213,9 @@ def _read(path: Path, layers: int) -> dict[Subset, Row]:
     if not path.is_file():
         message = f"no such file: {path} (evaluator.path)"
         raise InputError(message)
+    if path.stat().st_size > LARGEST_TABLE:
+        message = f"{path} is larger than a table may be, {LARGEST_TABLE} bytes: leave rows out"
+        raise InputError(message)
 
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -219,16 +235,21 @@ def _task_columns(path: Path, columns: Iterable[str]) -> list[str]:
     """Return the columns that hold scores of tasks.
 
     Raises:
-        InputError: one of the columns `subset` and `mean` is missing, or another has no name.
+        InputError: one of the columns `subset` and `mean` is missing, or one can be no task.
     """
     found = list(columns)
     if missing := [name for name in ("subset", "mean") if name not in found]:
         message = f"{path} has no column {missing[0]!r}: it needs subset,mean[,task columns]"
         raise InputError(message)
+
     tasks = [name for name in found if name not in ("depth", "subset", "mean")]
-    if odd := [name for name in tasks if not name.isprintable() or not name.strip()]:
-        message = f"{path}: {odd[0]!r} is no name of a task"
+    if len(tasks) > LONGEST_LIST:
+        message = f"{path} has {len(tasks)} columns of tasks: a table has at most {LONGEST_LIST}"
         raise InputError(message)
+    for task in tasks:
+        if problem := describe_bad_key(task):
+            message = f"{path}: {task[:_LONGEST_SHOWN]!r} is no name of a task: {problem}"
+            raise InputError(message)
     return tasks
 
 
@@ -254,13 +275,12 @@ def _read_rows(
 
 def _parse_subset(text: str | None, layers: int, where: str) -> Subset:
     """Read a subset of a base of `layers` layers; `where` begins the message of an error."""
-    parts = (text or "").split("_")
-    subset = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
+    subset = tuple(map(int, text.split("_"))) if text and _KEY.fullmatch(text) else ()
 
     # a subset is written in one way only: every part a number without leading zeros, ascending
     ascending = all(low < high for low, high in pairwise(subset))
     if not subset or _key(subset) != text or not ascending:
-        message = f"{where}: {text!r} is not a subset such as 0_1_2_18"
+        message = f"{where}: {_shown(text)} is not a subset such as 0_1_2_18"
         raise InputError(message)
 
     if subset[-1] >= layers:
@@ -271,14 +291,22 @@ def _parse_subset(text: str | None, layers: int, where: str) -> Subset:
 
 
 def _parse_number(text: str | None, where: str) -> float:
-    """Read a finite number; `where` begins the message of an error."""
+    """Read a score; `where` begins the message of an error."""
     try:
         number = float(text or "")
     except ValueError:
         number = math.nan
 
     if not math.isfinite(number):
-        message = f"{where}: {text!r} is not a number"
+        message = f"{where}: {_shown(text)} is not a number"
+        raise InputError(message)
+    if abs(number) > LARGEST_RECORDED:
+        message = f"{where}: {_shown(text)} is no score: the largest is {LARGEST_RECORDED:.0f}"
         raise InputError(message)
 
     return number
+
+
+def _shown(text: str | None) -> str:
+    """Return the value of a cell as an error repeats it."""
+    return repr(text if text is None else text[:_LONGEST_SHOWN])

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Dialect, Enum, String, TypeDecorator, text
 
-from storage.subset_key import Subset, format_subset, parse_subset
+from storage.values.subset_key import Subset, format_subset, parse_subset
 
 
 class SubsetKey(TypeDecorator[Subset]):

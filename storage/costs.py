@@ -7,7 +7,7 @@ from sqlalchemy import Engine, delete, insert, select
 
 from storage.database import patient, read, utc_now, write
 from storage.schema import Cost, Speed, Study
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def record_costs(
     costs: Mapping[Subset, CostRecord],
     speeds: Mapping[Subset, SpeedRecord],
 ) -> None:
-    """Store costs and speeds in one transaction, in place of those that are there.
+    """Store costs and speeds of subsets in one transaction, in place of earlier ones.
 
     Args:
         engine: the store.

@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from storage.columns import SubsetKey, only_where, text_of
 from storage.database.clock import utc_now
 from storage.states import AttemptOutcome, Origin, TrialState
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 _CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, delete, insert, select
 
 from storage.database import insert_missing, patient, read, utc_now, write
 from storage.schema import Screen, ScreenFit, Study
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import URL, Engine, text
 
 from storage.database import available, connect, display_url, parse_url
@@ -126,10 +126,29 @@ def _version(engine: Engine) -> str | None:
 
 
 @contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file.
+
+    Raises:
+        OSError: there can be no such file.
+        StorageError: another process holds it for longer than any migration takes.
+    """
+    path.touch()  # the library would try again until its time is up, whatever the reason
+    try:
+        lock = FileLock(path).acquire(timeout=_LOCK_SECONDS)
+    except Timeout as error:
+        message = f"another process has held {path} for {_LOCK_SECONDS} s: end it, or wait for it"
+        raise StorageError(message) from error
+
+    with lock:
+        yield
+
+
+@contextmanager
 def _lock(engine: Engine) -> Iterator[None]:
     """Let one process at a time set the store up."""
     if engine.dialect.name == "sqlite":
-        with FileLock(f"{engine.url.database}.lock", timeout=_LOCK_SECONDS):
+        with _file_lock(Path(f"{engine.url.database}.lock")):
             yield
         return
 

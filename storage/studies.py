@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, delete, exists, select, update
 from storage.database import insert_missing, read, write
 from storage.errors import InputError, StoreTamperedError
 from storage.schema import Depth, Screen, Study, Task
-from storage.text import check_base, check_folder, check_label, check_study_name, check_uid
+from storage.values.text import check_base, check_folder, check_label, check_study_name, check_uid
 
 DEFAULT_MARGIN = 0.005
 """How far below the leader's mean a pick may lie unless the study says otherwise: half the standard

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, Row, String, func, or_, select, type_coerce
 from storage.database import patient, read
 from storage.schema import Study, Trial
 from storage.states import UNSCORED_ROLES, Origin, TrialState
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 
 class PastTrial(NamedTuple):

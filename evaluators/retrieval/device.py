@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import re
 from functools import cache
 
 import datasets
@@ -10,6 +11,8 @@ import torch
 import transformers
 
 from evaluators._errors import InputError
+
+_INDEX = re.compile("[0-9]{1,4}")  # number of a GPU: no machine has ten thousand
 
 
 def silence_libraries() -> None:
@@ -51,7 +54,7 @@ def claim(name: str | None) -> str:
 def _is_available(name: str) -> bool:
     """Whether this machine has the device `name`."""
     kind, _, index = name.partition(":")
-    if index and not index.isdigit():
+    if index and not _INDEX.fullmatch(index):
         return False
 
     if kind == "cuda":

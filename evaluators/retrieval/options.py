@@ -8,17 +8,19 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
-from evaluators._options import Count, OneOrSeveral, Revision, StrictRecord, Text
+from evaluators._bounds import LARGEST_INTEGER, LARGEST_WEIGHT, LONGEST_LIST, LONGEST_NAME
+from evaluators._options import Count, OneOrSeveral, Rate, Revision, StrictRecord, Text, Texts
 from evaluators._types import EvaluatorOptions
 
-_LONGEST_NAME = 100  # characters of a set's name, as of a study's
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}")
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def _check_name(name: str) -> str:
     """Refuse a name that could not stand in a table or a task's name unquoted."""
     if not _NAME.fullmatch(name):
-        message = "should be letters, digits, '.', '_' and '-' without spaces, at most 100"
+        message = (
+            f"should be letters, digits, '.', '_' and '-' without spaces, at most {LONGEST_NAME}"
+        )
         raise ValueError(message)
     return name
 
@@ -38,7 +40,7 @@ class TrainOptions(StrictRecord):
     """Column of the query."""
     positive: Text = "positive"
     """Column of a passage that answers it."""
-    negatives: Annotated[tuple[Text, ...], OneOrSeveral()] = ()
+    negatives: Annotated[Texts, OneOrSeveral()] = ()
     """Columns of passages that do not answer it, or one column with a list of them per row."""
 
 
@@ -49,7 +51,7 @@ class HeldoutOptions(StrictRecord):
     """Hub id, or path of a local folder of collections."""
     revision: Revision | None = None
     """Commit or tag on the hub; pin it, so that the data stay the same."""
-    tasks: tuple[Text, ...] = ()
+    tasks: Texts = ()
     """Tasks of the set, such as `NanoMSMARCO`; empty takes all of them."""
     batch_size: Count = 64
     """Texts encoded at once; halved when memory runs out."""
@@ -79,7 +81,7 @@ class EvaluationOptions(HeldoutOptions):
     """Hub id, or path of a local folder of collections."""
     revision: Revision | None = None
     """Commit or tag on the hub; pin it, so that the recipe stays the same."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=LARGEST_WEIGHT)] = 1.0
     """Weight of the set in the mean of a trial, beside the weights of the other sets."""
 
 
@@ -104,26 +106,29 @@ class RetrievalOptions(EvaluatorOptions):
     """The training data; may be left out when `steps = 0`."""
     test: Annotated[
         tuple[EvaluationOptions, ...],
-        Field(min_length=1),
+        Field(min_length=1, max_length=LONGEST_LIST),
         OneOrSeveral(),
         AfterValidator(_check_names),
     ] = (EvaluationOptions(),)
     """The test data: one set or several."""
     heldout: Annotated[
-        tuple[HeldoutOptions, ...], OneOrSeveral(), AfterValidator(_check_names)
+        tuple[HeldoutOptions, ...],
+        Field(max_length=LONGEST_LIST),
+        OneOrSeveral(),
+        AfterValidator(_check_names),
     ] = ()
     """Sets that no trial and no screen sees."""
     loss: Literal["multiple-negatives-ranking", "cached-multiple-negatives-ranking"] = (
         "multiple-negatives-ranking"
     )
     """The cached loss computes the same gradients in micro-batches (GradCache), in less memory."""
-    steps: Annotated[int, Field(ge=0)] = 100
+    steps: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = 100
     """Optimiser steps; 0 scores the cut model untrained."""
-    batch_size: Annotated[int, Field(ge=2)] = 64
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST_INTEGER)] = 64
     """Anchors per step; each has the positives of all others as negatives."""
     micro_batch: Count = 32
     """Texts per forward pass with the cached loss; halved when memory runs out."""
-    learning_rate: Annotated[float, Field(gt=0)] = 8e-5
+    learning_rate: Rate = 8e-5
     """Peak learning rate, after warm-up; it then falls linearly to 0."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the steps over which the learning rate rises."""
@@ -165,7 +170,7 @@ def name_sets(sets: Sequence[Options]) -> dict[str, Options]:
         name = one.name
         if name is None:
             last = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePath(one.data).name).strip("._-")
-            stem = last[: _LONGEST_NAME - 5] or "set"  # with room for a number
+            stem = last[: LONGEST_NAME - 5] or "set"  # with room for a number
             numbered = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
             name = next(free for free in numbered if free not in taken)
         taken.add(name)

@@ -1,4 +1,4 @@
-"""The settings of a base in words: how its text becomes embeddings, and these a score."""
+"""The settings of a base in words: how text becomes embeddings, and embeddings a score."""
 
 import json
 from collections.abc import Mapping

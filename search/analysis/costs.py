@@ -122,7 +122,7 @@ def find_speed(
 
 
 def _kind(subset: Subset, cost: CostRecord | None) -> tuple[int, CostRecord | None]:
-    """Return depth and cost of a subset: those of equal kind are taken to be equally fast."""
+    """Return depth and cost of a subset; where both agree, two subsets count as equally fast."""
     return len(subset), cost
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jinja2 import Environment, StrictUndefined
 
-from storage.text import printable
+from storage.values.text import printable
 
 _SPECIAL = re.compile(
     r"[\\`*\[\]<>&|~$#{}!@^]|:(?=\S)"  # opens or closes something somewhere in a line

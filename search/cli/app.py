@@ -5,9 +5,11 @@ answer at once although a module of commands may import heavy libraries at its t
 """
 
 import ast
+import errno
 import importlib
 import logging
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -42,6 +44,21 @@ _COMMANDS = {
     "delete": "removal",
 }
 """The module of each command in `search.cli.commands`, in the order of `--help`."""
+
+_WRONG_PATHS = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""Errors of the system that another path, or other rights to it, would mend."""
 
 INTERRUPTED = 130
 """Exit code of an interrupted command, as a shell reports a process that Ctrl-C ended."""
@@ -126,6 +143,7 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word != "--debug"] or ["--help"]
 
     try:
+        _require_text(words)
         # first, also where people put it: at the end
         arguments = ["--debug", *words] if debug else words
         code = app(args=arguments, prog_name="layer-search", standalone_mode=False)
@@ -156,5 +174,26 @@ def _explain(error: Exception) -> int:
     failures = (search.errors.SearchError, evaluators.EvaluatorError, storage.errors.StorageError)
     if isinstance(error, failures):
         return fail(str(error), 1)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return fail(f"cannot use {error.filename}: {error.strerror}", _exit_code(error))
 
     return fail(f"{search.errors.describe_error(error)} (--debug shows where)", 1)
+
+
+def _exit_code(error: OSError) -> int:
+    """Return the exit code of an error of the system: 2 where the path is wrong."""
+    return 2 if error.errno in _WRONG_PATHS else 1
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Refuse words that are no text, which neither the store nor the terminal could take.
+
+    Raises:
+        search.errors.InputError: the bytes of one are not UTF-8.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            message = f"{word!a} is not UTF-8 text: give it another name"
+            raise search.errors.InputError(message) from error

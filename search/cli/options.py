@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from storage.values.bounds import MOST_LAYERS
+
 DEFAULT_STORE = "sqlite:///layer-search.db"
 
 Store = Annotated[
@@ -17,7 +19,7 @@ Store = Annotated[
 ]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
-Depth = Annotated[int | None, typer.Option(min=1, help="This depth only.")]
+Depth = Annotated[int | None, typer.Option(min=1, max=MOST_LAYERS, help="This depth only.")]
 Device = Annotated[
     str | None,
     typer.Option(

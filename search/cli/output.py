@@ -1,7 +1,7 @@
 """The one door of all output: lines for people, JSON and CSV for programs, one line for an error.
 
 Whatever is printed may come from a store that strangers write to. So no module but this one prints:
-here text of it does nothing to a terminal (see `storage.text`), and never becomes markup.
+here text of it does nothing to a terminal (see `storage.values.text`), and never becomes markup.
 """
 
 import csv
@@ -22,12 +22,14 @@ from rich.status import Status
 from rich.text import Text
 
 from search.errors import InputError
-from storage.text import printable, printable_lines
+from storage.values.text import printable, printable_lines
 
 NO_GLOBAL_POSITION = "no layer of a cut model attends globally (see the cadence 'periodic')"
 """Remark on a space."""
 
 _PIPE_WIDTH = 240  # columns of a pipe, which has none of its own: enough for all but huge tables
+_LONGEST_LINE = 4000  # characters of an error: a list of a hundred names fits
+_LONG_WORD = re.compile(r"(\S{120})\S{120,}(\S{40})")  # no path that a person chose
 _PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 
 
@@ -97,9 +99,20 @@ def ask(question: str) -> bool:
 
 def fail(message: str, code: int) -> int:
     """Print a message as one line on stderr without passwords of URLs, and return `code`."""
-    line = _without_passwords(" ".join(message.split()))
-    print(f"error: {printable(line)}", file=sys.stderr)  # rich would wrap it
+    line = printable(_abridge(_without_passwords(" ".join(message.split()))))
+    print(f"error: {line}", file=sys.stderr)  # rich would wrap it
     return code
+
+
+def _abridge(line: str) -> str:
+    """Return a line without the middle of its longest words, and of itself where it is too long.
+
+    Both ends stay: a mistake is named at the beginning, and the way to mend it at the end.
+    """
+    line = _LONG_WORD.sub(r"\1...\2", line)
+    if len(line) <= _LONGEST_LINE:
+        return line
+    return f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
 
 
 def print_traceback() -> None:

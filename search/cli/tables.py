@@ -10,7 +10,7 @@ from rich.table import Table
 
 from search.cli.output import say, say_titled
 from storage.leaderboard import DepthStatus, Row
-from storage.text import printable
+from storage.values.text import printable
 
 _TIED = {None: "?", 0: "", 1: "tied"}
 

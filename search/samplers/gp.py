@@ -17,6 +17,7 @@ from search.surrogate import Hint, Posterior, Surrogate
 from search.surrogate.acquisition import expected_improvement
 from search.surrogate.kernel import Inputs
 from search.surrogate.regression import Floats
+from storage.values.bounds import LARGEST_INTEGER
 
 _LEAST_SCORED = (
     4  # scored subsets before the process is asked: fewer say nothing of its seven components
@@ -61,7 +62,7 @@ class GPSampler(SubsetSampler):
         *,
         seed: int = 0,
         hints: Sequence[Hint] = (),
-        startup: Annotated[int, Field(ge=1)] = 10,
+        startup: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)] = 10,
         transfer: bool = False,
     ) -> None:
         super().__init__(space, seed=seed)

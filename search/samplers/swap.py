@@ -12,6 +12,7 @@ from search.observation import Observation
 from search.samplers._base import SubsetSampler
 from search.samplers._untried import draw_untried
 from search.space import LayerSpace, Subset
+from storage.values.bounds import LARGEST_INTEGER
 
 
 class SwapSampler(SubsetSampler):
@@ -35,7 +36,7 @@ class SwapSampler(SubsetSampler):
         space: LayerSpace,
         *,
         seed: int = 0,
-        startup: Annotated[int, Field(ge=0)] = 8,
+        startup: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = 8,
         explore: Annotated[float, Field(ge=0, le=1)] = 0.1,
     ) -> None:
         super().__init__(space, seed=seed)

@@ -15,6 +15,7 @@ from search.observation import Observation
 from search.samplers._base import SubsetSampler
 from search.samplers._untried import draw_untried
 from search.space import LayerSpace, Subset, parameter_name
+from storage.values.bounds import LARGEST_INTEGER
 
 _ATTEMPTS = 8  # proposals that decode to a tried subset before one is drawn; a heuristic
 
@@ -36,7 +37,7 @@ class TPESampler(SubsetSampler):
         space: LayerSpace,
         *,
         seed: int = 0,
-        startup: Annotated[int, Field(ge=0)] = 10,
+        startup: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = 10,
         multivariate: bool = False,
     ) -> None:
         super().__init__(space, seed=seed)

@@ -73,7 +73,7 @@ def front(space: LayerSpace) -> Picks:
 
 
 def back(space: LayerSpace) -> Picks:
-    """Return layer 0 plus the last K - 1 layers, or those as late as the rules allow: `0_19_20_21`.
+    """Return layer 0 plus K - 1 layers as late as the rules allow: `0_19_20_21`.
 
     As late as the rules allow: the member with layer 0 whose layers have the largest sum.
     """

@@ -19,6 +19,7 @@ from search.space import cadences
 from search.space.completions import Completions
 from search.space.rhythm import Phase, Rhythm
 from search.space.subset import Subset
+from storage.values.bounds import MOST_LAYERS
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -72,6 +73,8 @@ class LayerSpace:
         """Yield each mistake in the arguments, in words; a later check relies on earlier ones."""
         if self.layers < 1:
             yield f"a base has at least 1 layer, not {self.layers}"
+        if self.layers > MOST_LAYERS:
+            yield f"a base has at most {MOST_LAYERS} layers, not {self.layers}"
         if not 1 <= self.depth <= self.layers:
             yield f"depth {self.depth} is impossible: the base has {self.layers} layers"
 

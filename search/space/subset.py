@@ -4,6 +4,6 @@ The key is how the store writes a subset, so its format is defined there, once: 
 raises the `InputError` of the store.
 """
 
-from storage.subset_key import Subset, format_subset, parse_subset
+from storage.values.subset_key import Subset, format_subset, parse_subset
 
 __all__ = ["Subset", "format_subset", "parse_subset"]

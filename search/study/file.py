@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -25,11 +24,28 @@ from search.space import cadences, parse_subset
 from search.space.families import FAMILIES
 from search.space.rhythm import Phase
 from search.study.validation import validate
+from search.toml_file import read_toml
 from storage.errors import InputError as StoreInputError
 from storage.studies import DEFAULT_MARGIN, StudyName
+from storage.values.bounds import (
+    LARGEST_INTEGER,
+    LARGEST_SEED,
+    MOST_LAYERS,
+    MOST_SEEDS,
+)
 
-Count = Annotated[int, Field(ge=1)]
-Layer = Annotated[int, Field(ge=0)]
+Layer = Annotated[int, Field(ge=0, lt=MOST_LAYERS)]
+Layers = Annotated[tuple[Layer, ...], Field(max_length=MOST_LAYERS)]
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+Depth = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+
+MOST_FIRST = 10_000
+"""Entries of `study.first`. A heuristic: more than anybody picks by hand, and few enough to be
+looked through for every trial.
+"""
 
 _NEVER_RESOLVED = ("model", "revision", "precision", "rhythm")  # keys of [base], by a base's files
 _FILLED_IN = ("space", "seed", "hints")  # arguments of a sampler that the study fills in itself
@@ -48,7 +64,7 @@ def _check_seeds(value: object, check: ValidatorFunctionWrapHandler) -> object:
     try:
         return check(value)
     except ValidationError as error:
-        message = 'should be a number of seeds, 1 or more, or "auto"'
+        message = f'should be a number of seeds, 1 to {MOST_SEEDS}, or "auto"'
         raise ValueError(message) from error
 
 
@@ -57,19 +73,19 @@ class StudyOptions(evaluators.StrictRecord):
 
     name: StudyName
     """Name in the store: letters, digits, '.', '_' and '-'."""
-    depths: Annotated[tuple[Count, ...], Field(min_length=1)]
+    depths: Annotated[tuple[Depth, ...], Field(min_length=1, max_length=MOST_LAYERS)]
     """Numbers of layers to keep; each is a search of its own."""
-    trials: Count | dict[Count, Count]
+    trials: Count | Annotated[dict[Depth, Count], Field(max_length=MOST_LAYERS)]
     """Trials per depth: one number for all, or a table such as { 4 = 40, 7 = 80 }."""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
     """Seed of the sampler and of every fine-tune."""
     attempts: Count = 3
     """A trial that ends its worker this often, killed or in an unforeseen way, is set aside."""
-    replicates: Annotated[Count | Literal["auto"], WrapValidator(_check_seeds)] = 1
+    replicates: Annotated[Seeds | Literal["auto"], WrapValidator(_check_seeds)] = 1
     """Seeds each subset is tried with; "auto" repeats a subset where a new one is worth less."""
     margin: Annotated[float, Field(ge=0, le=1)] = DEFAULT_MARGIN
     """How far below the leader's mean the pick may lie: what a simpler subset may cost."""
-    first: tuple[str, ...] = ()
+    first: Annotated[tuple[str, ...], Field(max_length=MOST_FIRST)] = ()
     """Subsets, or families such as front and back, to try first; they may lie outside the space."""
     reference: bool | None = None
     """Whether to try the whole base, too, beyond the trials; true when left out in a new study."""
@@ -80,15 +96,15 @@ class SpaceOptions(evaluators.StrictRecord):
 
     cadence: Annotated[str, AfterValidator(_check_cadence)] = "strict"
     """Cadence rule: strict, anchored, periodic or free."""
-    period: Count | None = None
+    period: Depth | None = None
     """One of `period` layers is global; taken from the base when left out."""
     phase: Phase | None = None
     """Which layer of each period is the global one; taken from the base when left out."""
     keep_first: bool = True
     """Whether layer 0 is always kept."""
-    pinned: tuple[Layer, ...] = ()
+    pinned: Layers = ()
     """Layers that are always kept."""
-    forbidden: tuple[Layer, ...] = ()
+    forbidden: Layers = ()
     """Layers that are never kept."""
 
 
@@ -162,19 +178,7 @@ def read_study_file(path: Path) -> StudyFile:
         InputError: the file is missing or not TOML, or a key is unknown, missing or impossible;
             the message names the file, the key and the allowed values.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        message = f"cannot read study file {path}: {reason}"
-        raise InputError(message) from error
-
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = f"{path} is not TOML: {error}"
-        raise InputError(message) from error
-
+    data = read_toml(path)
     try:
         return parse_study_file(data)
     except InputError as error:

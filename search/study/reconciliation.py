@@ -119,7 +119,7 @@ def require_same_recipe(loaded: StudyFile, now: StudyFile) -> None:
 
 
 def _completed(given: object, stored: object) -> Any:
-    """Return a part of the given file, with what it leaves out as the stored file has it."""
+    """Return a part of the given file, with keys that it leaves out as the stored file has them."""
     if given is None:
         return stored
     if isinstance(given, Mapping) and isinstance(stored, Mapping):

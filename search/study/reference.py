@@ -1,8 +1,11 @@
 """The reference of a study: the whole base under the same recipe, to compare its cuts with."""
 
+from itertools import islice
+
 import evaluators
 from search.space import Subset
 from search.study.file import StudyFile
+from search.study.seeds import free_seeds
 from storage.queue import NewTrial
 from storage.states import Origin
 
@@ -27,8 +30,8 @@ def plan_reference(file: StudyFile, evaluator: evaluators.Evaluator) -> list[New
 
     replicates = file.study.replicates
     seeds = 1 if replicates == "auto" else replicates
-    first = file.study.seed
-    return [NewTrial(whole, seed, Origin.REFERENCE) for seed in range(first, first + seeds)]
+    chosen = islice(free_seeds(frozenset(), file.study.seed), seeds)
+    return [NewTrial(whole, seed, Origin.REFERENCE) for seed in chosen]
 
 
 def can_score(evaluator: evaluators.Evaluator, subset: Subset) -> bool:

@@ -58,6 +58,8 @@ def _explain(error: ValidationError, record: type[BaseModel], prefix: str) -> st
         return f"{where} is missing"
     if mistake["type"] == "too_short":
         return f"{where}: should have at least 1, not none"
+    if mistake["type"] == "too_long":
+        return f"{where}: should have at most {mistake['ctx']['max_length']} entries"
 
     problem = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
     problem = problem[0].lower() + problem[1:]
@@ -70,7 +72,7 @@ def _dotted(path: list[int | str]) -> str:
     name = ""
     for place, part in enumerate(path, 1):
         is_table = isinstance(part, int) and place < len(path)
-        name += f"[{int(part) + 1}]" if is_table else f".{part}"
+        name += f"[{int(part) + 1}]" if is_table else f".{str(part)[:_LONGEST_VALUE]}"
     return name.removeprefix(".")
 
 

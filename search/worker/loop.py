@@ -1,7 +1,6 @@
 """The loop of a worker, and the way of each trial: claim, evaluate, record, mirror."""
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -189,9 +188,7 @@ def _evaluate(session: Session, claim: Claim, report: Reporter) -> Result:
         reason = f"broke {claim.crashes + 1} times, last with {describe_error(error)}"
         return Result(None, drift=session.drift, error=reason, set_aside=True)
 
-    if not math.isfinite(found.mean):
-        return Result(None, drift=session.drift, error=f"the score is {found.mean}")
-    return Result(
+    result = Result(
         mean=found.mean,
         tasks={name: TaskResult(task.score, task.queries) for name, task in found.tasks.items()},
         seconds=found.seconds,
@@ -200,6 +197,9 @@ def _evaluate(session: Session, claim: Claim, report: Reporter) -> Result:
         notes=found.notes,
         drift=session.drift,
     )
+    if problem := result.problem:
+        return Result(None, drift=session.drift, error=problem)
+    return result
 
 
 def _give_back(session: Session, claim: Claim, broke: str | None = None) -> None:

@@ -72,7 +72,7 @@ def begin_session(
     trials: int | None = None,
     accept_drift: bool = False,
 ) -> Session:
-    """Create the study in the store, or join it and take over what its file has changed.
+    """Create the study in the store, or join it and take over the changes of its file.
 
     Nothing is written before every depth is planned; then a missing store is created.
 

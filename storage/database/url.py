@@ -6,9 +6,10 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from storage.errors import InputError
+from storage.errors import InputError, first_line
 
 DEFAULT_URL = "sqlite:///layer-search.db"
+_LARGEST_PORT = 2**16 - 1
 
 
 def parse_url(url: str) -> URL:
@@ -41,13 +42,31 @@ def parse_url(url: str) -> URL:
 
 
 def _sqlite(parsed: URL, hint: str) -> URL:
-    """Return the URL of an SQLite file with its home folder expanded."""
+    """Return the URL of an SQLite file with its home folder expanded.
+
+    Raises:
+        InputError: it names no file that workers can share, or one that cannot be looked up.
+    """
     if not parsed.database or re.match(r"file:|:memory:", parsed.database):
         message = f"the store must be a file that workers can share: {hint}"
         raise InputError(message)
 
-    file = str(Path(parsed.database).expanduser())
-    return parsed.set(drivername="sqlite", database=file)
+    if parsed.host or parsed.query:
+        message = f"an SQLite store is a file alone, without a host or options: {hint}"
+        raise InputError(message)
+
+    try:
+        file = Path(parsed.database).expanduser()
+        is_folder = file.is_dir()
+    except (OSError, RuntimeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        message = f"cannot keep a store in {parsed.database}: {reason}"
+        raise InputError(message) from error
+
+    if is_folder:
+        message = f"{file} is a folder: name a file in it, such as sqlite:///{file}/layer-search.db"
+        raise InputError(message)
+    return parsed.set(drivername="sqlite", database=str(file))
 
 
 def _postgresql(parsed: URL, url: str, hint: str) -> URL:
@@ -57,6 +76,10 @@ def _postgresql(parsed: URL, url: str, hint: str) -> URL:
         raise InputError(message)
     if not parsed.database:
         message = f"the store URL names no database: {hint}"
+        raise InputError(message)
+
+    if parsed.port is not None and not 0 < parsed.port <= _LARGEST_PORT:
+        message = f"the store URL names port {parsed.port}: ports go from 1 to {_LARGEST_PORT}"
         raise InputError(message)
 
     return parsed.set(drivername="postgresql+psycopg")

@@ -10,7 +10,7 @@ from storage.errors import UnscoredSubsetError
 from storage.schema import Depth, Query, QueryScore, Standing, TaskScore, Trial
 from storage.states import TrialState
 from storage.studies import StudyRecord
-from storage.subset_key import Subset, format_subset
+from storage.values.subset_key import Subset, format_subset
 
 
 @dataclass(frozen=True, slots=True)

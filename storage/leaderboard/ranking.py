@@ -8,7 +8,7 @@ from sqlalchemy import Engine, Select, literal_column, select, table, text
 from storage.database import read
 from storage.leaderboard.views import pick_by
 from storage.schema import Standing
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 Row = Mapping[str, Any]
 """One row of a view, by column."""

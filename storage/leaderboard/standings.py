@@ -32,7 +32,7 @@ from storage.leaderboard.ties import critical_value, interval_width
 from storage.leaderboard.variances import variance_of_difference, variance_of_mean
 from storage.schema import Depth, Query, Standing, Study, Task, TaskScore, Trial
 from storage.states import Origin, TrialState
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 _Scored = Row[float | None, Origin, str | None, float | None, datetime | None]
 
@@ -76,7 +76,7 @@ WHERE study_id = :study AND subset IN :subsets
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A subset that the others are compared with, and the seeds behind its mean."""
+    """A subset that all subsets are compared with, and the seeds behind its mean."""
 
     subset: Subset
     seeds: int

@@ -20,7 +20,7 @@ from storage.queue.attempts import begin_attempt, end_attempts
 from storage.queue.worker_id import WorkerId
 from storage.schema import Depth, Trial
 from storage.states import AttemptOutcome, Origin, TrialState
-from storage.subset_key import Subset, format_subset
+from storage.values.subset_key import Subset, format_subset
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import TextIO
 
 import platformdirs
 
+from storage.errors import InputError, first_line
+
 _PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
@@ -19,9 +21,18 @@ def state_folder() -> Path:
     """Return the folder, which need not exist.
 
     LAYER_SEARCH_STATE, or the user's own, such as ~/.local/state/layer-search.
+
+    Raises:
+        InputError: the variable begins with the home of nobody, `~nobody`.
     """
     chosen = os.environ.get("LAYER_SEARCH_STATE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("layer-search")
+    if not chosen:
+        return platformdirs.user_state_path("layer-search")
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:
+        message = f"LAYER_SEARCH_STATE is {chosen!r}: {first_line(error)}"
+        raise InputError(message) from error
 
 
 def private_folder(*names: str) -> Path:

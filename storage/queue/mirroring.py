@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from storage.queue.claims import Claim, is_held
 from storage.schema import Trial
 from storage.states import TrialState
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 
 _FINISHED = (TrialState.COMPLETE, TrialState.FAILED)
 

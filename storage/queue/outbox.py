@@ -19,8 +19,8 @@ from storage.errors import first_line
 from storage.queue.claims import Claim
 from storage.queue.local_files import create_private, private_folder, state_folder
 from storage.queue.results import Result, TaskResult
-from storage.subset_key import parse_subset
-from storage.text import check_uid
+from storage.values.subset_key import parse_subset
+from storage.values.text import check_uid
 
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
 _NAME = "outbox"  # of the folder of all outboxes

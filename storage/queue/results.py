@@ -15,12 +15,15 @@ from storage.queue.attempts import end_attempts
 from storage.queue.claims import Claim, lock_depth
 from storage.schema import Query, QueryScore, TaskScore, Trial
 from storage.states import AttemptOutcome, TrialState
+from storage.values.bounds import LARGEST_SCORE, is_key
 
 _INSERT_ARRAYS = text(
     "INSERT INTO search_query_scores (trial_id, query_id, score) SELECT :trial, query_id, score"
     " FROM unnest(CAST(:ids AS integer[]), CAST(:scores AS double precision[]))"
     " AS given (query_id, score)"
 )
+
+_LONGEST_SHOWN = 60  # characters of a name that a message repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,22 @@ class Result:
     def state(self) -> TrialState:
         """State of the trial."""
         return TrialState.FAILED if self.mean is None else TrialState.COMPLETE
+
+    @property
+    def problem(self) -> str | None:
+        """Reason for which the store would not take the scores; None when it would."""
+        scores: dict[tuple[str, ...], float] = {} if self.mean is None else {(): self.mean}
+        for name, task in self.tasks.items():
+            scores[name,] = task.score
+            scores |= {(name, query): score for query, score in task.queries.items()}
+
+        for names, score in scores.items():
+            of = "".join(f" of {name[:_LONGEST_SHOWN]!r}" for name in reversed(names))
+            if not abs(score) <= LARGEST_SCORE:  # a score that is no number is not either
+                return f"the score{of} is {score}"
+            if not all(map(is_key, names)):
+                return f"the score{of} has a name that the store cannot keep"
+        return None
 
     @property
     def outcome(self) -> AttemptOutcome:

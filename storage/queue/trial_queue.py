@@ -16,8 +16,8 @@ from storage.queue.worker_id import WorkerId
 from storage.schema import Depth, Trial
 from storage.states import Origin, TrialState
 from storage.studies import StudyRecord, add_depth
-from storage.subset_key import Subset
 from storage.trials import seeds_by_subset
+from storage.values.subset_key import Subset
 
 
 class TrialQueue:

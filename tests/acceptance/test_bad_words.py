@@ -50,7 +50,8 @@ MISTAKES = {
         ("depth 9 is impossible", "8 layers"), command=("space", "--layers", "8", "--depth", "9")
     ),
     "space without layers": Mistake(
-        ("at least 1 layer",), command=("space", "--layers", "0", "--depth", "1")
+        ("'--layers'", "greater than or equal to 1"),
+        command=("space", "--layers", "0", "--depth", "1"),
     ),
     "space with an unknown rule": Mistake(
         ("unknown cadence 'x'", "strict"),

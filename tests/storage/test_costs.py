@@ -13,7 +13,7 @@ from storage.leaderboard import rank_depths
 from storage.queue import Result
 from storage.states import Origin
 from storage.studies import StudyRecord, delete_study
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 from tests.support.stores import begin, finish_trial, new_trial, query
 from tests.support.workers import on_one_database
 

@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import Engine, inspect, text
 
+from storage import setup
 from storage.database import connect, parse_url, write
 from storage.errors import (
     InputError,
@@ -193,3 +195,21 @@ def test_place_of_a_newer_store_is_refused_before_long_work(engine: Engine) -> N
         connection.execute(text(update))
     with pytest.raises(StorageError, match="made by a newer release: upgrade layer-search"):
         require_creatable(engine)
+
+
+# the lock of an SQLite file
+
+
+def test_folder_in_which_no_file_can_be_made_is_refused_at_once() -> None:
+    with pytest.raises(OSError, match=r"/proc/store\.db\.lock"):
+        open_store("sqlite:////proc/store.db", create=True)
+
+
+def test_lock_that_is_held_for_too_long_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "_LOCK_SECONDS", 0)
+    held = FileLock(tmp_path / "store.db.lock", is_singleton=False)
+    with held, pytest.raises(StorageError, match=r"has held .*store\.db\.lock for 0 s: end it"):
+        open_store(f"sqlite:///{tmp_path}/store.db", create=True)
+    open_store(f"sqlite:///{tmp_path}/store.db", create=True).dispose()

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from storage.queue import Result, TaskResult
 from storage.states import Origin
 from storage.studies import StudyRecord
-from storage.subset_key import parse_subset
+from storage.values.subset_key import parse_subset
 from tests.support.stores import begin, finish_trial, new_trial
 
 Card = Sequence[dict[str, str]]

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from storage.leaderboard import MeasuredSubset
 from storage.queue import Result, TaskResult
 from storage.studies import StudyRecord
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 from tests.support.stores import begin, finish_trial, new_trial
 
 SIZES = {"arg": 12, "fever": 30, "nq": 20}

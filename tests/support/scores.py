@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from storage.leaderboard import Row, rank_subsets
 from storage.queue import Result, TaskResult
 from storage.studies import StudyRecord
-from storage.subset_key import Subset, parse_subset
+from storage.values.subset_key import Subset, parse_subset
 from tests.support.stores import begin, finish_trial, new_trial
 
 SUBSETS: list[Subset] = [

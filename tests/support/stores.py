@@ -10,8 +10,8 @@ from storage.leaderboard import list_attempts
 from storage.queue import LEASE_SECONDS, NewTrial, Result, TrialQueue, WorkerId
 from storage.states import Origin
 from storage.studies import StudyDefinition, StudyRecord, begin_study
-from storage.subset_key import Subset
 from storage.trials import list_trials
+from storage.values.subset_key import Subset
 
 Row = dict[str, Any]
 """One row of a table or a view, by column."""

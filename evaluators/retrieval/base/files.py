@@ -13,6 +13,7 @@ from typing import Any
 
 from sentence_transformers.util import load_file_path
 
+from evaluators._bounds import MOST_LAYERS
 from evaluators._errors import InputError
 
 KEPT_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout")
@@ -20,6 +21,8 @@ KEPT_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dr
 _WITH_WEIGHTS = ("Dense", "LayerNorm")
 _LIBRARY = "sentence_transformers."
 
+_CONFIG_FILE = "config.json"
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")  # as configurations call them
 _MODULES_FILE, _TRANSFORMER_FILE = "modules.json", "sentence_bert_config.json"
 _WEIGHTS_FILE = "model.safetensors"
 
@@ -67,17 +70,20 @@ class BaseFiles:
         """Refuse modules and settings that a cut cannot keep, or that could run code.
 
         Raises:
-            InputError: there is such a module or setting; the message names it.
+            InputError: there is such a module or setting, or there are more layers than a subset
+                can name; the message names it.
         """
         if self.is_plain:
+            self._check_layers("")
             return
 
         modules = self._read(_MODULES_FILE)
-        if not isinstance(modules, list) or not all(map(_is_module, modules)):
+        if not isinstance(modules, list) or not modules or not all(map(_is_module, modules)):
             self._refuse(f"{_MODULES_FILE} is not a list of modules with type and path")
 
         for number, module in enumerate(modules):
             self._check_module(module["type"], module["path"], is_first=number == 0)
+        self._check_layers(modules[0]["path"])
         self._check_transformer(modules[0]["path"])
 
     def _check_module(self, kind: str, path: str, *, is_first: bool) -> None:
@@ -99,6 +105,19 @@ class BaseFiles:
                 f"it has no {path}/{_WEIGHTS_FILE}: weights must be safetensors, because other "
                 "formats can run code; load the model where you trust it, and save it again"
             )
+
+    def _check_layers(self, path: str) -> None:
+        """Refuse a model of more layers than a subset can name, before it fills the memory."""
+        if self._find(_CONFIG_FILE, path) is None:
+            return
+        config = self._read(_CONFIG_FILE, path)
+        sections = [config, *config.values()] if isinstance(config, dict) else []
+
+        for section in sections:
+            for key in _LAYERS if isinstance(section, dict) else ():
+                layers = section.get(key)
+                if isinstance(layers, int) and layers > MOST_LAYERS:
+                    self._refuse(f"its {key} is {layers}: a base has at most {MOST_LAYERS} layers")
 
     def _check_transformer(self, path: str) -> None:
         """Refuse settings of the first module that would load or compute something else."""
@@ -140,7 +159,7 @@ class BaseFiles:
         """Return the content of a JSON file."""
         try:
             return json.loads(Path(str(self._find(name, folder))).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             self._refuse(f"{name} is not JSON")
 
     def _refuse(self, reason: str) -> None:

@@ -15,15 +15,13 @@ from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
+from evaluators._bounds import LONGEST_INPUT
 from evaluators._errors import InputError
 from evaluators._options import BaseOptions, StrictRecord
 
 PLAIN_LENGTHS = (64, 256)
 """Longest query and document, in tokens, of a base that does not say: short enough for many trials,
 and longer than most queries and passages of NanoBEIR."""
-_NO_LIMIT = 10**6
-"""Tokens from which on a tokenizer's limit means that there is none; the library writes 10**30."""
-
 log = logging.getLogger("layer-search")
 
 
@@ -137,7 +135,7 @@ def _set_lengths(shell: Transformer, options: BaseOptions, *, is_plain: bool) ->
         InputError: they are longer than the base has positions for.
     """
     own = shell.max_seq_length
-    lacks = is_plain or own is None or own > _NO_LIMIT
+    lacks = is_plain or own is None or own > LONGEST_INPUT
     query, document = PLAIN_LENGTHS if lacks else (shell.query_length, shell.document_length)
     shell.query_length = options.query_length or query
     shell.document_length = options.document_length or document

@@ -119,7 +119,7 @@ def _tasks_of(part: Path) -> dict[str, list[Path]]:
 
 
 def _require_whole(files: Sequence[Path]) -> None:
-    """Refuse several files of a task that are not all shards of it, and shards without the others.
+    """Refuse several files of a task unless they are its shards, all of them.
 
     Raises:
         InputError: they do not fit together; the message names one.

@@ -20,7 +20,15 @@ Row = tuple[str, Mapping[str, Any]]
 _LONGEST_CELL = 2**31 - 1
 """Characters of the longest cell: the most that the parser can be told on every platform; its own
 default of 131,072 refuses long documents."""
-_BROKEN = (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException)
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    RecursionError,
+    zlib.error,
+    csv.Error,
+    pa.ArrowException,
+)
 
 
 def read_rows(path: Path) -> Iterator[Row]:

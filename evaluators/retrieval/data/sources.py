@@ -7,6 +7,7 @@ from pathlib import Path
 import datasets
 
 from evaluators._errors import InputError
+from evaluators._files import local_path
 from evaluators.retrieval.data.fingerprints import digest
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -30,9 +31,10 @@ def locate(source: str, folder: Path, key: str) -> str:
         key: key of the study file, for errors.
 
     Raises:
-        InputError: a local path does not exist, or `source` is neither path nor hub id.
+        InputError: a local path does not exist or cannot be used, or `source` is neither path nor
+            hub id.
     """
-    path = Path(folder, Path(source).expanduser())
+    path = local_path(source, folder, key)
     if path.exists():
         return str(path.resolve())
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluators._bounds import describe_bad_key, is_unicode
 from evaluators._errors import InputError
 from evaluators.retrieval.data.collection import Collection
 from evaluators.retrieval.data.folders import FolderSet
@@ -94,12 +95,16 @@ def load_sets(sets: Sequence[FoundSet]) -> list[Collection]:
         sets: the sets.
 
     Raises:
-        InputError: a part cannot be read, or holds something else than texts, ids and numbers.
+        InputError: a part cannot be read, holds something else than texts, ids and numbers, or a
+            task has no name that the store could keep.
     """
     named = Counter(task for one in sets for task in one.tasks)
     found = []
     for one, share in zip(sets, shares_of_tasks(sets), strict=True):
         for task in one.tasks:
+            if problem := describe_bad_key(task):
+                message = f"{one.data}: {task[:40]!r} is no name of a task: {problem}"
+                raise InputError(message)
             name = f"{one.name}/{task}" if named[task] > 1 else task
             found.append(_load_collection(one, task, name, share))
 
@@ -170,6 +175,9 @@ def _texts(rows: Iterable[Sequence[object]], place: str) -> dict[str, str]:
         if text is not None and not isinstance(text, str):
             message = f"{place}: text is to be a text, not {str(text)[:40]!r}"
             raise InputError(message)
+        if text and not is_unicode(text):
+            message = f"{place}: the text of {str(key)[:40]!r} has halves of characters (UTF-16)"
+            raise InputError(message)
         if text:
             found[_id(key, place)] = text
     return found
@@ -186,10 +194,13 @@ def _id(value: object, place: str) -> str:
     """Return an id as text; some files hold numbers.
 
     Raises:
-        InputError: it is neither text nor an integer.
+        InputError: it is neither text nor an integer, or the store could not keep it.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         message = f"{place}: an id is a text or an integer, not {str(value)[:40]!r}"
+        raise InputError(message)
+    if problem := describe_bad_key(str(value)):
+        message = f"{place}: {str(value)[:40]!r} is no id: {problem}"
         raise InputError(message)
     return str(value)
 
@@ -202,10 +213,12 @@ def _grade(score: object, task: str) -> float:
     """
     try:
         grade = float(score)  # type: ignore[arg-type]  # whatever the column holds
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         grade = math.nan
 
     if math.isnan(grade):
-        message = f"qrels of task {task}: the score of a judgment is a number, not {score!r}"
+        message = (
+            f"qrels of task {task}: the score of a judgment is a number, not {repr(score)[:40]}"
+        )
         raise InputError(message)
     return grade

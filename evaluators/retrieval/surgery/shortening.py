@@ -71,7 +71,7 @@ def shorten(
 
 
 def _kept(name: str, value: Any, subset: tuple[int, ...], count: int) -> Any:
-    """Return the part of one setting that concerns the kept layers; the whole of all others."""
+    """Return a setting for the kept layers alone; a setting that lists no layers, as it is."""
     position = {layer: place for place, layer in enumerate(subset)}
 
     if isinstance(value, list):

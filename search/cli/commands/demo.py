@@ -73,6 +73,7 @@ def quickstart(
     leaderboards and exports the answers. Run it again to go on where it stopped.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # so small a model only waits for more threads
+    folder.mkdir(parents=True, exist_ok=True)
     with Progress(console=errors) as bars:
         training = bars.add_task("making a toy base and its world", total=None)
         _toy.prepare(

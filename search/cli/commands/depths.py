@@ -40,7 +40,7 @@ def depths(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Put the depths side by side: the score each retains of the whole base, and what it costs.
+    """Put the depths side by side: the score each retains of the whole base, and its cost.
 
     Size, operations and speed are those of the depth's leader. The speed-up is against the whole
     base: the median of several rounds in which both encode the same documents of the test data.

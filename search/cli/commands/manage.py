@@ -14,6 +14,7 @@ from storage.database.roles import create_reader
 from storage.queue import release_host
 from storage.setup import make_ready
 from storage.studies import find_study
+from storage.values.bounds import LARGEST_INTEGER, MOST_SEEDS
 
 EXAMPLES = {
     "init": "Example: layer-search init --store postgresql://search@db.example/search",
@@ -52,8 +53,13 @@ def init(
 def replicate(
     study: StudyName,
     *,
-    top: Annotated[int, typer.Option(min=1, help="Of each depth, the best N that are tied.")] = 5,
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds each of them shall have.")] = 3,
+    top: Annotated[
+        int,
+        typer.Option(min=1, max=LARGEST_INTEGER, help="Of each depth, the best N that are tied."),
+    ] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=MOST_SEEDS, help="Seeds each of them shall have.")
+    ] = 3,
     depth: Depth = None,
     store: Store = DEFAULT_STORE,
 ) -> None:

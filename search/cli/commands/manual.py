@@ -23,10 +23,23 @@ from search.worker.loop import claim_single, run_trial
 from search.worker.session import Session, begin_manual
 from storage.errors import InputError as StoreInputError
 from storage.leaderboard import rank_subsets
+from storage.values.bounds import LARGEST_SEED, MOST_LAYERS
 
 EXAMPLES = {
     "evaluate": "Example: layer-search evaluate examples/mmbert-small.toml 0_1_2_18 front back",
 }
+
+_Depths = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=1,
+        max=MOST_LAYERS,
+        help="Depth of the families; repeatable. The study's when left out.",
+    ),
+]
+_Seed = Annotated[
+    int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed; the study's when left out.")
+]
 
 
 def evaluate(
@@ -41,13 +54,8 @@ def evaluate(
     subset: Annotated[
         list[str] | None, typer.Option(help="The same as an option; repeatable.")
     ] = None,
-    depth: Annotated[
-        list[int] | None,
-        typer.Option(min=1, help="Depth of the families; repeatable. The study's when left out."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed; the study's when left out.")
-    ] = None,
+    depth: _Depths = None,
+    seed: _Seed = None,
     store: Store = DEFAULT_STORE,
     device: Device = None,
 ) -> None:
@@ -84,7 +92,7 @@ def _begin(
     evaluator: evaluators.Evaluator,
     chosen: Sequence[Subset],
 ) -> Session:
-    """Create or join the study, and say what of it changes."""
+    """Create or join the study, and say which of its keys change."""
     depths = sorted({len(kept) for kept in chosen})
     for depth in depths:
         if depth not in file.study.depths:

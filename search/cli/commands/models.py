@@ -24,6 +24,7 @@ from search.study.reference import whole_base
 from storage.costs import CostRecord, read_costs, read_speeds
 from storage.leaderboard import rank_by_set, rank_by_task, rank_subsets
 from storage.studies import StudyRecord, find_study
+from storage.values.bounds import MOST_LAYERS
 
 EXAMPLES = {"export": "Example: layer-search export minilm --depth 3 models/"}
 
@@ -34,7 +35,7 @@ def export(
         Path, typer.Argument(metavar="DIR", help="Folder to write the model into.")
     ],
     *,
-    depth: Annotated[int, typer.Option(min=1, help="Number of layers kept.")],
+    depth: Annotated[int, typer.Option(min=1, max=MOST_LAYERS, help="Number of layers kept.")],
     subset: Annotated[
         str | None, typer.Option(help="This subset; the study's answer when left out.")
     ] = None,

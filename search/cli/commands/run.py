@@ -39,6 +39,7 @@ from search.worker.session import Session, begin_session, join_session
 from storage.leaderboard import DepthStatus, depth_statuses, rank_subsets
 from storage.studies import find_study, study_names
 from storage.trials import list_trials
+from storage.values.bounds import LARGEST_INTEGER, MOST_LAYERS
 
 EXAMPLES = {
     "launch": "Example: layer-search launch examples/minilm.toml --depth 3 --trials 10",
@@ -47,7 +48,8 @@ EXAMPLES = {
 _REPORTED = 10  # subsets of each depth in the closing report
 
 _Depths = Annotated[
-    list[int] | None, typer.Option("--depth", min=1, help="Work on this depth only; repeatable.")
+    list[int] | None,
+    typer.Option("--depth", min=1, max=MOST_LAYERS, help="Work on this depth only; repeatable."),
 ]
 
 
@@ -56,7 +58,10 @@ def launch(
     *,
     depth: _Depths = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Set the trial budget of each depth worked on.")
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST_INTEGER, help="Set the trial budget of each depth worked on."
+        ),
     ] = None,
     workers: Workers = None,
     accept_drift: AcceptDrift = False,
@@ -168,7 +173,7 @@ def _references(session: Session) -> tuple[int, int] | None:
 
 
 def _compare_depths(session: Session, engine: Engine) -> None:
-    """Count and measure what each depth costs, now that all is done, and print it with the scores.
+    """Count and measure the cost of each depth after its trials, and print it with the scores.
 
     It is no failure of the trials when that cannot be done.
     """
@@ -202,7 +207,7 @@ def _unmeasured(study: str) -> str:
 
 
 def _announce(session: Session, engine: Engine) -> None:
-    """Say how the base is used, how large each space is, and what it lacks."""
+    """Say how the base is used, how large each space is, and which families it has no subset of."""
     name = session.study.name
     if words := settings_in_words(session.evaluator.description.settings):
         remark(f"{name}: {session.study.base} with {words}")

@@ -23,6 +23,7 @@ from search.study.screening import run_screen, unfinished_screens
 from search.worker.session import begin_session
 from storage.screens import FitRecord, ScreenedSubset, read_screened
 from storage.studies import find_study
+from storage.values.bounds import MOST_LAYERS
 
 EXAMPLES = {"screen": "Example: layer-search screen examples/mmbert-small.toml"}
 
@@ -40,7 +41,8 @@ def screen(
         typer.Option(help="Weights to screen with; the study file's when left out."),
     ] = None,
     depth: Annotated[
-        list[int] | None, typer.Option(min=1, help="Screen this depth only; repeatable.")
+        list[int] | None,
+        typer.Option(min=1, max=MOST_LAYERS, help="Screen this depth only; repeatable."),
     ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Screen nothing: show what was found.")

@@ -28,6 +28,7 @@ from storage.leaderboard import (
 )
 from storage.studies import find_study
 from storage.trials import list_trials
+from storage.values.bounds import LARGEST_INTEGER
 
 EXAMPLES = {
     "studies": "Example: layer-search studies --json",
@@ -88,7 +89,10 @@ def leaderboard(  # noqa: PLR0913 - each is an option of the command
     by_set: Annotated[
         bool, typer.Option("--by-set", help="Show the mean of each test set.")
     ] = False,
-    top: Annotated[int | None, typer.Option(min=1, help="Show the best N of each depth.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, max=LARGEST_INTEGER, help="Show the best N of each depth."),
+    ] = None,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
     as_csv: AsCsv = False,

@@ -11,34 +11,47 @@ from search.cli.output import NO_GLOBAL_POSITION, print_json, say
 from search.space import LayerSpace, format_subset
 from search.space.families import FAMILIES, Picks, build_family
 from search.space.rhythm import Phase
+from storage.values.bounds import LARGEST_SEED, MOST_LAYERS
 
 EXAMPLES = {
     "space": "Example: layer-search space --layers 22 --depth 7 --cadence strict --samples 3"
 }
 
+_MOST_SAMPLES = 100_000  # a heuristic: they take seconds, and nobody reads more
+_LAST = MOST_LAYERS - 1
+
+_Pinned = Annotated[
+    list[int] | None, typer.Option(min=0, max=_LAST, help="Always keep this layer; repeatable.")
+]
+_Forbidden = Annotated[
+    list[int] | None, typer.Option(min=0, max=_LAST, help="Never keep this layer; repeatable.")
+]
+_Samples = Annotated[
+    int, typer.Option(min=0, max=_MOST_SAMPLES, help="Print this many random subsets.")
+]
+
 
 def space(  # noqa: PLR0913 - every option of a command is a parameter
     *,
-    layers: Annotated[int, typer.Option(max=1000, help="Layers of the base.")],
-    depth: Annotated[int, typer.Option(help="Layers to keep.")],
+    layers: Annotated[int, typer.Option(min=1, max=MOST_LAYERS, help="Layers of the base.")],
+    depth: Annotated[int, typer.Option(min=1, max=MOST_LAYERS, help="Layers to keep.")],
     cadence: Annotated[
         str, typer.Option(help="Cadence rule: strict, anchored, periodic or free.")
     ] = "strict",
     period: Annotated[
-        int, typer.Option(help="One of N layers is global; 0 for a base without a rhythm.")
+        int,
+        typer.Option(
+            min=0, max=MOST_LAYERS, help="One of N layers is global; 0 for a base without a rhythm."
+        ),
     ] = 3,
     phase: Annotated[
         Phase, typer.Option(help="Which layer of each period is the global one.")
     ] = "first",
     keep_first: Annotated[bool, typer.Option(help="Whether layer 0 is always kept.")] = True,
-    pin: Annotated[
-        list[int] | None, typer.Option(help="Always keep this layer; repeatable.")
-    ] = None,
-    forbid: Annotated[
-        list[int] | None, typer.Option(help="Never keep this layer; repeatable.")
-    ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="Print this many random subsets.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    pin: _Pinned = None,
+    forbid: _Forbidden = None,
+    samples: _Samples = 5,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Count the valid subsets of a space and show some of them."""

@@ -74,6 +74,7 @@ FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
             content("modules.json", json.dumps([{"type": FIRST, "path": "../.."}])),
             "modules.json is not a list of modules",
         ),
+        (content("modules.json", "[]"), "modules.json is not a list of modules"),
         (content("sentence_bert_config.json", "[]"), "sentence_bert_config.json is not a mapping"),
         (setting(transformer_task="fill-mask"), "its transformer_task is 'fill-mask'"),
         (
@@ -103,6 +104,7 @@ FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
         "mapping",
         "no JSON",
         "path outside",
+        "no module",
         "list",
         "task",
         "method",
@@ -120,6 +122,28 @@ def test_what_a_cut_cannot_keep_is_refused_in_one_line(
         retrieval.build(small_toy, base=base)
     assert str(refused.value).startswith(f"cannot load base.model {base}: ")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("section", [False, True])
+def test_more_layers_than_a_subset_names_are_refused_before_they_fill_the_memory(
+    base: Path, small_toy: Path, *, plain: bool, section: bool
+) -> None:
+    if plain:
+        (base / "modules.json").unlink()
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    config |= {"text_config": {"num_hidden_layers": 10**9}} if section else {"num_layers": 10**9}
+    (base / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    with pytest.raises(evaluators.InputError, match="is 1000000000: a base has at most 512 layers"):
+        retrieval.build(small_toy, base=base)
+
+
+@pytest.mark.parametrize("name", ["modules.json", "config.json", "sentence_bert_config.json"])
+def test_settings_nested_without_end_are_refused(base: Path, small_toy: Path, name: str) -> None:
+    (base / name).write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(evaluators.InputError, match=f"cannot load base.model .*{name} is not JSON"):
+        retrieval.build(small_toy, base=base)
 
 
 def test_a_pickle_behind_the_pooling_is_never_read(

@@ -37,7 +37,9 @@ def test_a_device_that_is_not_there_is_refused(small_toy: Path) -> None:
         Options(steps=0).create(context)
 
 
-@pytest.mark.parametrize("name", ["cuda:3", "cuda:one", "cpu:0", "tpu", ""])
+@pytest.mark.parametrize(
+    "name", ["cuda:3", "cuda:one", "cuda:\u00b2", "cuda:99999", "cpu:0", "tpu", ""]
+)
 @pytest.mark.usefixtures("three_gpus")
 def test_the_answer_to_a_wrong_device_lists_the_right_ones(name: str) -> None:
     with pytest.raises(

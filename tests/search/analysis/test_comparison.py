@@ -13,7 +13,7 @@ from search.analysis.comparison import Comparison, _variance_of_tasks, compare_s
 from search.errors import InputError
 from storage.leaderboard import MeasuredSubset, rank_subsets, read_measured
 from storage.studies import TaskShare
-from storage.subset_key import parse_subset
+from storage.values.subset_key import parse_subset
 from tests.support.card import record_card
 from tests.support.measured import SIZES, measure, record_runs, result_of, with_queries
 from tests.support.scores import (

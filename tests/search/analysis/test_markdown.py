@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from search.analysis.markdown import Markdown, code, escape, quoted, render, table
-from storage.text import printable
+from storage.values.text import printable
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 TEXTS = st.text(st.sampled_from("ab0_*`~[]()<>!&;#|\\$:/@.w-+ \"'\n\r\t\x1b\u202e{}%"), max_size=20)

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from search.analysis.model_card import CutCost, DepthScores, write_card
 from search.study.file import StudyFile, parse_study_file
 from storage.costs import CostRecord, SpeedRecord
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 from tests.support.study_files import record_of
 
 RANKING = [

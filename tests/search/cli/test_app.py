@@ -137,6 +137,37 @@ def test_unforeseen_error_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch) 
     assert read_error(done) == "error: RuntimeError: no memory (--debug shows where)"
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a/b"), 2, "No such file or directory"),
+        (PermissionError(13, "Permission denied", "a/b"), 2, "Permission denied"),
+        (OSError(36, "File name too long", "a/b"), 2, "File name too long"),
+        (OSError(28, "No space left on device", "a/b"), 1, "No space left on device"),
+    ],
+)
+def test_refusal_of_the_system_names_the_path(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, code: int, line: str
+) -> None:
+    monkeypatch.setattr(show, "studies", fail_with(error))
+    done = run_command("studies")
+    assert done.returncode == code
+    assert read_error(done) == f"error: cannot use a/b: {line}"
+
+
+def test_error_of_a_network_is_no_refusal_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "studies", fail_with(ConnectionResetError(104, "reset")))
+    done = run_command("studies")
+    assert done.returncode == 1
+    assert read_error(done).endswith("reset (--debug shows where)")
+
+
+def test_words_that_are_no_text_are_refused() -> None:
+    done = run_command("trials", "a\udcff")
+    assert done.returncode == 2
+    assert read_error(done) == "error: 'a\\udcff' is not UTF-8 text: give it another name"
+
+
 @pytest.mark.parametrize("words", [["--debug", "studies"], ["studies", "--debug"]])
 def test_traceback_is_shown_when_asked_for(
     monkeypatch: pytest.MonkeyPatch, words: list[str]

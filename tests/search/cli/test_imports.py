@@ -70,7 +70,7 @@ def test_help_imports_no_command(after: dict[str, set[str]]) -> None:
         "search.signals",
         "storage",
         "storage.errors",
-        "storage.text",
+        "storage.values.text",
     }
 
 

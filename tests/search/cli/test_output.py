@@ -47,7 +47,7 @@ def test_lines_are_printed_as_they_stand(capsys: Capture) -> None:
         ("at postgresql://ann:s3cr3t@host/d", "at postgresql://ann:***@host/d"),
         ("at postgresql://ann:s3@cr:3t@host/d", "at postgresql://ann:***@host/d"),
         ("at sqlite:///a/b.db", "at sqlite:///a/b.db"),
-        ("x" * 500, "x" * 500),
+        ("x " * 499 + "x", "x " * 499 + "x"),
     ],
 )
 def test_failure_is_one_line_without_a_password(capsys: Capture, message: str, line: str) -> None:
@@ -123,6 +123,21 @@ def test_logs_and_tracebacks_are_text(capsys: Capture) -> None:
         assert text.replace("\n", "").isprintable()
         assert "\nValueError: invalid literal" in text
     assert log.split("\n")[0] == f"{SHOWN}: broke a://b:***@c"
+
+
+def test_failure_names_a_long_path_by_its_ends(capsys: Capture) -> None:
+    fail(f"cannot read {'a' * 5000}.toml: too long", 2)
+    read = capsys.readouterr().err
+    assert read == f"error: cannot read {'a' * 120}...{'a' * 34}.toml: too long\n"
+
+
+def test_failure_of_a_thousand_names_keeps_its_ends(capsys: Capture) -> None:
+    names = ", ".join(f"study-{number}" for number in range(1000))
+    fail(f"no study 'x': it holds {names}: name one of them", 2)
+    read = capsys.readouterr().err
+    assert len(read) < 4100
+    assert read.startswith("error: no study 'x': it holds study-0, study-1, ")
+    assert read.endswith(", study-999: name one of them\n")
 
 
 def test_json_is_never_wrapped_and_knows_times(capsys: Capture) -> None:

@@ -175,8 +175,8 @@ def test_large_periodic_space() -> None:
 
 def test_too_large_a_space_is_refused_before_it_is_counted() -> None:
     with pytest.raises(InputError) as caught:
-        LayerSpace(1000, 500, 3, "periodic")
+        LayerSpace(512, 256, 3, "periodic")
     assert str(caught.value) == (
-        "depth 500 out of 1000 layers is too large to count under cadence 'periodic': "
+        "depth 256 out of 512 layers is too large to count under cadence 'periodic': "
         "choose a smaller depth or another cadence"
     )

@@ -61,7 +61,7 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         (
             'replicates = "auto"',
             'replicates = "always"',
-            'study.replicates: should be a number of seeds, 1 or more, or "auto", not "always"',
+            'study.replicates: should be a number of seeds, 1 to 1000, or "auto", not "always"',
         ),
         ('replicates = "auto"', "replicates = 0", "study.replicates: should be a number of seeds"),
         ("depths = [4,", "depths = ['4',", 'study.depths.0: should be a valid integer, not "4"'),
@@ -115,7 +115,11 @@ RETRIEVAL = ", ".join(retrieval.Options.model_fields)
         ("depths = [4,", "depths = [0,", "study.depths.0: should be greater than or equal to 1, "),
         ("depths = [4, 7, 13]", "depths = []", "study.depths: "),
         ("seed = 12", "seed = -1", "study.seed: should be greater than or equal to 0, not -1"),
-        ("seed = 12", "seed = 2147483648", "study.seed: should be less than 2147483648, not "),
+        (
+            "seed = 12",
+            "seed = 2147483648",
+            "study.seed: should be less than or equal to 2147483647, not ",
+        ),
         ("period = 3", "period = 0", "space.period: should be greater than or equal to 1, not 0"),
         ("pinned = [18]", "pinned = [-1]", "space.pinned.0: should be greater than or equal to 0"),
         ('"cls"', '"average"', "base.pooling: should be 'mean', 'cls', 'max', 'lasttoken', "),

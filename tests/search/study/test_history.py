@@ -14,8 +14,8 @@ from storage.queue import Claim, Result, TrialQueue, enqueue
 from storage.schema import Trial
 from storage.states import Origin, TrialState
 from storage.studies import StudyRecord, set_budgets
-from storage.subset_key import Subset
 from storage.trials import PastTrial, read_history
+from storage.values.subset_key import Subset
 from tests.support.stores import begin, finish_trial, new_trial, queue_of
 
 Seen = tuple[str, float | None]

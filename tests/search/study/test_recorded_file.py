@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from search.space import cadences, format_subset
 from search.space.families import FAMILIES
 from search.study.file import parse_study_file
-from storage.text import STUDY_NAME
+from storage.values.text import STUDY_NAME
 
 
 def shares() -> st.SearchStrategy[float]:
@@ -19,7 +19,9 @@ def shares() -> st.SearchStrategy[float]:
 
 COUNTS = st.integers(1, 10**6)
 PHASES = st.sampled_from(["first", "last"])
-TEXTS = st.text(min_size=1, max_size=9)
+LAYERS = st.integers(1, 512)
+LETTERS = st.characters(exclude_categories=("Cc", "Cs"))
+TEXTS = st.text(LETTERS, min_size=1, max_size=9)
 WEIGHTS = st.floats(0, 1e9, exclude_min=True)
 NAMES = st.from_regex(STUDY_NAME, fullmatch=True)
 REVISIONS = st.from_regex(r"[A-Za-z0-9]([./_-]?[A-Za-z0-9]){0,9}", fullmatch=True)
@@ -54,7 +56,7 @@ OPTIONS = {
         {},
         optional={
             "cadence": st.sampled_from(cadences.names()),
-            "period": COUNTS,
+            "period": LAYERS,
             "phase": PHASES,
             "keep_first": st.booleans(),
             "pinned": st.lists(st.integers(0, 99), max_size=3),
@@ -69,8 +71,8 @@ OPTIONS = {
             "dense": st.booleans(),
             "normalize": st.booleans(),
             "similarity": st.sampled_from(["cosine", "dot", "euclidean", "manhattan"]),
-            "query_prompt": st.text(max_size=9),
-            "document_prompt": st.text(max_size=9),
+            "query_prompt": st.text(LETTERS, max_size=9),
+            "document_prompt": st.text(LETTERS, max_size=9),
             "query_length": st.integers(2, 9000),
             "document_length": st.integers(2, 9000),
             "rhythm": st.booleans(),
@@ -79,11 +81,11 @@ OPTIONS = {
     ),
     "evaluator": st.one_of(
         st.fixed_dictionaries(
-            {"name": st.just("table"), "path": TEXTS, "layers": COUNTS},
+            {"name": st.just("table"), "path": TEXTS, "layers": LAYERS},
             optional={
-                "period": COUNTS,
+                "period": LAYERS,
                 "phase": PHASES,
-                "noise": st.floats(0, allow_infinity=False),
+                "noise": st.floats(0, 1e6),
             },
         ),
         st.fixed_dictionaries(
@@ -108,7 +110,7 @@ OPTIONS = {
                 "steps": st.integers(0, 10**6),
                 "batch_size": st.integers(2, 10**6),
                 "micro_batch": COUNTS,
-                "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),
+                "learning_rate": st.floats(0, 100, exclude_min=True),
                 "warmup": shares(),
             },
         ),

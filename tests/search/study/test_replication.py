@@ -9,7 +9,7 @@ from storage.leaderboard import rank_subsets
 from storage.queue import Result
 from storage.schema import Trial
 from storage.states import Origin, TrialState
-from storage.subset_key import Subset, parse_subset
+from storage.values.subset_key import Subset, parse_subset
 from tests.support.scores import SUBSETS, begin_scored, draw_trials, record_trials
 from tests.support.stores import begin, finish_trial, new_trial, queue_of
 

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine
 
-from evaluators import Evaluation, Progress, TrialFailure, silent
+from evaluators import Evaluation, Progress, TaskEvaluation, TrialFailure, silent
 from search.errors import SearchError
 from search.space import Subset, format_subset
 from search.worker.loop import run_trials
@@ -57,6 +57,22 @@ def test_score_that_is_no_number_is_a_failure(engine: Engine, begin: Begin) -> N
     assert "nan" in trial_rows(engine)[1]["error"]
     assert len(rank_subsets(engine)) == 5
     assert_mirrored(engine)
+
+
+class Endless(Sums):
+    """Names the one query of its second trial by more letters than an index holds."""
+
+    def evaluate(self, subset: Subset, seed: int, progress: Progress = silent) -> Evaluation:
+        """Return the sum."""
+        found = super().evaluate(subset, seed, progress)
+        query = "q" * 3000 if len(self.seen) == 2 else "q"
+        return Evaluation(found.mean, {"nano": TaskEvaluation(found.mean, {query: found.mean})})
+
+
+def test_name_that_the_store_cannot_keep_is_a_failure(engine: Engine, begin: Begin) -> None:
+    run_trials(begin(Endless()), Watcher())
+    assert Counter(states(engine)) == {"complete": 5, "failed": 1}
+    assert "that the store cannot keep" in trial_rows(engine)[1]["error"]
 
 
 def test_unforeseen_error_gives_back_and_counts_as_failed_the_third_time(

@@ -13,7 +13,7 @@ from storage.database import write
 from storage.leaderboard import best_per_depth, rank_by_task, rank_subsets
 from storage.queue import Result, TaskResult
 from storage.states import Origin
-from storage.subset_key import Subset, format_subset, parse_subset
+from storage.values.subset_key import Subset, format_subset, parse_subset
 from tests.support.stores import begin, finish_trial, new_trial, query, queue_of
 
 BOARD = "SELECT study, depth, rank, subset, mean, seeds, lowest, highest, origin FROM"

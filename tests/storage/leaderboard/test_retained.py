@@ -14,7 +14,7 @@ from storage.leaderboard.ties import interval_width
 from storage.schema import Standing
 from storage.states import Origin
 from storage.studies import StudyRecord
-from storage.subset_key import Subset, parse_subset
+from storage.values.subset_key import Subset, parse_subset
 from tests.support.scores import (
     QUERIES,
     SUBSETS,

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from storage.leaderboard import read_seed_variance
 from storage.queue import Result
 from storage.studies import StudyRecord
-from storage.subset_key import Subset
+from storage.values.subset_key import Subset
 from tests.support.stores import begin, finish_trial, new_trial
 
 BUDGETS = {2: 99, 3: 99}

@@ -13,7 +13,7 @@ from storage.leaderboard.ties import critical_value
 from storage.queue import Result
 from storage.schema import Depth, Standing
 from storage.studies import DEFAULT_MARGIN, delete_study
-from storage.subset_key import Subset, format_subset
+from storage.values.subset_key import Subset, format_subset
 from tests.support.scores import (
     QUERIES,
     ScoredTrial,

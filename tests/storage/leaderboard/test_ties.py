@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from storage.leaderboard import rank_subsets
 from storage.leaderboard.ties import critical_value
-from storage.subset_key import format_subset
+from storage.values.subset_key import format_subset
 from tests.support.scores import ScoredTrial, begin_scored, record_trials
 
 

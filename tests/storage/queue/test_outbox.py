@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from storage.errors import InputError
 from storage.queue import Claim, Outbox, Result, TaskResult, TrialQueue, state_folder
 from storage.queue.outbox import _sync_folder
 from storage.studies import StudyRecord, delete_study
@@ -149,6 +150,10 @@ def test_state_lies_where_the_environment_says(
     assert state_folder() == tmp_path / "own"
     monkeypatch.delenv("LAYER_SEARCH_STATE")
     assert state_folder().name == "layer-search"
+
+    monkeypatch.setenv("LAYER_SEARCH_STATE", "~nosuchperson/own")
+    with pytest.raises(InputError, match="LAYER_SEARCH_STATE is '~nosuchperson/own': "):
+        state_folder()
 
 
 @pytest.mark.parametrize("uid", ["", "..", "../../victim", "0" * 31, "0" * 32 + "/.."])

@@ -195,3 +195,34 @@ def test_workers_that_meet_the_same_queries_first_share_them(
         engine, "SELECT subset, count(*), min(score), max(score) FROM query_scores GROUP BY 1"
     )
     assert sorted(rows) == sorted((f"0_1_2_{3 + i}", 50, i / 8, i / 8) for i in range(8))
+
+
+# results that the store would not take
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        (SCORED, None),
+        (FAILED, None),
+        (Result(float("nan")), "the score is nan"),
+        (Result(-1e10), "the score is -10000000000.0"),
+        (Result(0.5, {"a": TaskResult(float("inf"))}), "the score of 'a' is inf"),
+        (
+            Result(0.5, {"a": TaskResult(0.5, {"q": float("nan")})}),
+            "the score of 'q' of 'a' is nan",
+        ),
+        (
+            Result(0.5, {"a\0": TaskResult(0.5)}),
+            "the score of 'a\\x00' has a name that the store cannot keep",
+        ),
+        (
+            Result(0.5, {"a": TaskResult(0.5, {"q" * 1200: 0.5})}),
+            f"the score of '{'q' * 60}' of 'a' has a name that the store cannot keep",
+        ),
+        (Result(0.5, {"": TaskResult(0.5)}), "the score of '' has a name that the store cannot"),
+    ],
+)
+def test_scores_that_the_store_would_not_take(result: Result, problem: str | None) -> None:
+    assert (result.problem or "").startswith(problem or "")
+    assert (result.problem is None) == (problem is None)

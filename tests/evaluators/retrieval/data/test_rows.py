@@ -1,5 +1,6 @@
 """Rows of data files: the same from every format, and an error with its place."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_a_row_has_its_place(tmp_path: Path) -> None:
     assert places == [f"{tmp_path}/r.jsonl, line {number}" for number in (1, 3)]
 
 
+@given(name=st.sampled_from(NAMES), content=st.binary(max_size=200))
+def test_any_bytes_are_rows_or_a_mistake(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("rows") / name
+    path.write_bytes(content)
+    with contextlib.suppress(evaluators.InputError):
+        rows_of(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -73,6 +84,8 @@ def test_a_row_has_its_place(tmp_path: Path) -> None:
         ("r.jsonl", b"\xff\xfe", r"cannot read .*r\.jsonl: 'utf-8' codec"),
         ("r.jsonl.gz", b"plain", r"cannot read .*r\.jsonl\.gz: Not a gzipped file"),
         ("r.parquet", b"plain", r"cannot read .*r\.parquet: "),
+        ("r.jsonl", b"[" * 100_000, r"cannot read .*r\.jsonl: "),
+        ("r.jsonl", b'{"_id": ' + b"9" * 5000 + b"}", r"cannot read .*r\.jsonl: .*4300 digits"),
     ],
 )
 def test_a_broken_file_is_refused_in_one_line(

@@ -14,6 +14,9 @@ from evaluators.retrieval.data.test_sets import FoundSet, shares_of_tasks
 from evaluators.retrieval.options import EvaluationOptions, name_sets
 from tests.support.data_files import make_task, write_set
 
+LETTERS = st.characters(exclude_categories=("Cc", "Cs"))
+"""All characters but control characters, which no name of data has."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -51,13 +54,42 @@ def test_a_given_name_is_kept_for_its_set() -> None:
     assert list(name_sets(sets).items()) == [("x-2", sets[0]), ("x", sets[1])]
 
 
-@given(st.lists(st.text(min_size=1, max_size=120), max_size=6))
+@given(st.lists(st.text(LETTERS, min_size=1, max_size=120), max_size=6))
 def test_names_are_safe_and_differ(data: list[str]) -> None:
     sets = [EvaluationOptions(data=one) for one in data]
     names = name_sets(sets)
     assert len(names) == len(sets)
     for name in names:
         assert EvaluationOptions(name=name).name == name  # or the check of a given name refuses it
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("queries", {"_id": "q" * 1001}, "queries of task A: 'qqq.* is no id: .* 1000 bytes"),
+        ("queries", {"_id": "q\0"}, r"queries of task A: 'q\\x00' is no id: .*control character"),
+        ("queries", {"_id": ""}, "queries of task A: '' is no id: it is empty"),
+        ("queries", {"_id": "\ud800"}, "queries of task A: .* is no id: .*control character"),
+        ("corpus", {"_id": "d" * 1001}, "corpus of task A: 'ddd.* is no id: .* 1000 bytes"),
+        ("corpus", {"text": "a \ud800"}, "corpus of task A: the text of 'd0' has halves of"),
+        ("qrels", {"query-id": "q" * 1001}, "A: 'qqq.* is no id: .* 1000 bytes"),
+        ("qrels", {"score": 10**400}, "qrels of task A: the score of a judgment is a number, not"),
+    ],
+)
+def test_rows_that_the_store_could_not_keep_are_refused(
+    part: str, values: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    parts = {name: [dict(row) for row in rows] for name, rows in make_task().items()}
+    parts[part][0] |= values
+    write_set(tmp_path / "set", {"A": parts})
+    with pytest.raises(evaluators.InputError, match=message):
+        load(tmp_path, EvaluationOptions(data="set"))
+
+
+def test_a_task_whose_name_the_store_could_not_keep_is_refused(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", {"A\x1b[31m": make_task()})
+    with pytest.raises(evaluators.InputError, match=r"is no name of a task: .*control character"):
+        load(tmp_path, EvaluationOptions(data="set"))
 
 
 def test_only_tasks_of_the_same_name_bear_that_of_their_set(folder: Path) -> None:

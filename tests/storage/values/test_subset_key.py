@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import InputError
-from storage.subset_key import format_subset, parse_subset
+from storage.values.subset_key import format_subset, parse_subset
 
 SUBSETS = st.sets(st.integers(0, 9999), min_size=1, max_size=30).map(lambda s: tuple(sorted(s)))
 

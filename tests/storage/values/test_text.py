@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.text import (
+from storage.values.text import (
     check_base,
     check_folder,
     check_label,

@@ -9,7 +9,9 @@ import unicodedata
 from functools import cache
 from pathlib import PurePath
 
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+from storage.values.bounds import LONGEST_NAME
+
+STUDY_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 """Names of studies, in full."""
 _UID = re.compile(r"[0-9a-f]{32}")
 
@@ -63,7 +65,9 @@ def check_study_name(text: str) -> str:
         ValueError: it is none.
     """
     if not STUDY_NAME.fullmatch(text):
-        message = "should be letters, digits, '.', '_' and '-' without spaces, at most 100"
+        message = (
+            f"should be letters, digits, '.', '_' and '-' without spaces, at most {LONGEST_NAME}"
+        )
         raise ValueError(message)
     return text
 

@@ -35,7 +35,7 @@ class Server:
         self._user: str | None = None
         self._running = False
 
-        self.port = _find_free_port()
+        self.port = find_free_port()
         self._settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -164,7 +164,7 @@ def _load_tools() -> dict[str, Any]:
     return runpy.run_path(str(Path(package.submodule_search_locations[0], "utils.py")))
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
     """Return a free port that no outgoing connection is given while the server is down.
 
     A client that tries a port from the range of outgoing connections again and again ends up

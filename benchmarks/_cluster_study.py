@@ -88,7 +88,7 @@ class ClusterStudy:
         seconds: time that each evaluation takes.
     """
 
-    def __init__(self, folder: Path, trials: int, report: Report, seconds: float = 1.0) -> None:
+    def __init__(self, folder: Path, trials: int, report: Report, seconds: float = 2.0) -> None:
         self._stack = ExitStack()
         self._folder = folder
         self._report = report
@@ -174,17 +174,21 @@ class ClusterStudy:
 
         return wait_for(look, seconds, f"trials held by {number} workers")
 
-    def wait_for_end(self, outcome: str, before: Counter[str], number: int, seconds: float) -> None:
-        """Wait until so many more attempts than `before` have ended in this way.
+    def expect_given_back(self, before: Counter[str], what: str) -> None:
+        """Report a worker that ended without giving its trial back.
 
-        Raises:
-            CourseError: they did not in time.
+        Args:
+            before: attempts by outcome before the event.
+            what: the event, for the report.
         """
-        wait_for(
-            lambda: self.ends()[outcome] >= before[outcome] + number,
-            seconds,
-            f"attempts that end with {outcome!r}: {number}",
-        )
+        ends = self.ends()
+        died, given_back = (ends[name] - before[name] for name in ("died", "interrupted"))
+        self._report.require(not died, f"{what}: trials whose worker died holding them: {died}")
+
+        owners = self._read("SELECT owner FROM search_trials WHERE state = 'running'")
+        gone = sum(WorkerId.parse(owner).has_ended() for owner in owners)
+        self._report.require(not gone, f"{what}: trials held by workers that have ended: {gone}")
+        self._report.say(f"{what}: trials given back: {given_back}")
 
     def check(self) -> None:
         """Report trials that are lost or doubled, wrong scores, and results left on the machine."""

@@ -35,7 +35,7 @@ class RayCluster:
     """
 
     def __init__(self, environment: Path, variables: Mapping[str, str]) -> None:
-        self._bin = environment / "bin"
+        self._bin = environment.resolve() / "bin"
         self._tasks = {name: text for name, text in variables.items() if name != "PATH"}
         self._folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: sockets lie in it
         self._port, self._dashboard = find_free_port(), find_free_port()
@@ -101,6 +101,16 @@ class RayCluster:
         if len(raylets) != 1:
             message = f"a node has {len(raylets)} raylets"
             raise CourseError(message)
+
+    def find_workers(self, node: Node | None = None) -> list[psutil.Process]:
+        """Return the processes of `layer-search work` on one node, or on all of them."""
+        found = []
+        for one in self._nodes if node is None else [node]:
+            for process in _tree(one):
+                with suppress(psutil.Error):
+                    if "layer-search" in " ".join(process.cmdline()[:2]):
+                        found.append(process)
+        return found
 
     def submit(self, folder: Path, *words: str) -> str:
         """Submit a job from a folder, and return its name."""

@@ -211,8 +211,16 @@ class Slurm:
 
     def _kill_all(self, spare: Collection[str] = ()) -> None:
         """Kill all processes of this cluster, daemons and jobs, but those with these names."""
+        ours: list[psutil.Process] = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 is_ours = process.environ().get("SLURM_CONF") == self._variables["SLURM_CONF"]
                 if is_ours and process.name() not in spare:
-                    process.kill()
+                    # above a job is the daemon that looks after it, whose environment shows nothing
+                    ours += [one for one in process.parents() if one.name() == "slurmstepd"]
+                    ours.append(process)
+
+        # the daemons first: they would tell the controller how the jobs ended
+        for process in sorted(ours, key=lambda one: one.ppid() != 1):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()

@@ -23,7 +23,7 @@ from _ray_course import RayCourse
 from _slurm import Slurm
 from _slurm_course import SlurmCourse
 
-_TRIALS = 300  # enough that there are some left after the last event
+_TRIALS = 240  # enough that there are some left after the last event
 _RAY = "ray[default]"  # with the server that takes jobs
 
 
@@ -31,7 +31,7 @@ def main() -> int:
     """Run the example of one cluster; return 1 when something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("cluster", choices=["slurm", "ray"])
-    parser.add_argument("--trials", type=int, default=_TRIALS, help="of the study (300)")
+    parser.add_argument("--trials", type=int, default=_TRIALS, help="of the study (240)")
     parser.add_argument("--ray", type=Path, help=f"environment with {_RAY}; else one is made")
     options = parser.parse_args()
 

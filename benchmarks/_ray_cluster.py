@@ -89,8 +89,8 @@ class RayCluster:
         """Version of Ray."""
         return self._run("--version").split()[-1]
 
-    def add_node(self, *, cpus: int = 0, gpus: int = 0) -> Node:
-        """Start a node with so many (pretended) CPUs and GPUs."""
+    def add_node(self, *, cpus: int, gpus: int = 0) -> Node:
+        """Start a node with so many (pretended) CPUs and GPUs, and wait until it is up."""
         return self._start_node(f"--address=127.0.0.1:{self._port}", cpus=cpus, gpus=gpus)
 
     def lose_node(self, node: Node) -> None:
@@ -159,7 +159,8 @@ class RayCluster:
             *("--node-ip-address=127.0.0.1", f"--object-store-memory={_STORE_BYTES}"),
             *(f"--num-cpus={cpus}", f"--num-gpus={gpus}"),
         ]
-        with (self._folder / f"node-{len(self._nodes)}.log").open("wb") as log:
+        path = self._folder / f"node-{len(self._nodes)}.log"
+        with path.open("wb") as log:
             node = subprocess.Popen(
                 command,
                 env=self._variables,
@@ -169,6 +170,14 @@ class RayCluster:
                 start_new_session=True,
             )
         self._nodes.append(node)
+
+        def is_up() -> bool:
+            if node.poll() is not None:
+                message = f"a node of Ray ended: {path.read_text(encoding='utf-8')[-500:]}"
+                raise CourseError(message)
+            return "Ray runtime started" in path.read_text(encoding="utf-8")
+
+        wait_for(is_up, _START_SECONDS, "a node of Ray starts")
         return node
 
     def _run(self, *words: str) -> str:

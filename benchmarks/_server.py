@@ -52,6 +52,12 @@ class Server:
         """URL of the database `search`."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/search"
 
+    @property
+    def pid(self) -> int:
+        """Number of the process that all others of the server are children of."""
+        text = (self._data / "postmaster.pid").read_text(encoding="utf-8")
+        return int(text.partition("\n")[0])
+
     def __enter__(self) -> Self:
         """Make the data folder, start the server and create the database."""
         try:

@@ -11,6 +11,7 @@ wrong if anything is.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=_TRIALS, help="of the study (240)")
     parser.add_argument("--ray", type=Path, help=f"environment with {_RAY}; else one is made")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
 
     report = Report()
     with tempfile.TemporaryDirectory(prefix="clusters-") as name, ExitStack() as stack:

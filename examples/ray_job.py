@@ -19,19 +19,20 @@ import sys
 
 import ray
 
-# the kernel sends SIGTERM to the worker when the process of its task is gone: whether Ray stopped
-# the job or lost the node, the trial is given back, and no worker is left behind
-WORK = ("setpriv", "--pdeathsig", "TERM", "layer-search", "work")
+# When Ray stops a job or loses a node it kills the task and its child without warning (SIGKILL).
+# That child is a shell: the kernel then sends SIGTERM to the worker, which gives its trial back.
+WORK = 'setpriv --pdeathsig TERM layer-search work "$@"; exit $?'
+COMMAND = ("setpriv", "--pdeathsig", "KILL", "sh", "-c", WORK, "sh")
 
 
 @ray.remote(max_retries=-1)  # a worker whose node is lost starts again on another
 def work(arguments: list[str]) -> int:
     """One worker, until the study is done, on the devices that Ray shows to it alone."""
-    with subprocess.Popen([*WORK, *arguments]) as worker:
+    with subprocess.Popen([*COMMAND, *arguments], start_new_session=True) as worker:
         try:
             return worker.wait()
         finally:
-            worker.terminate()  # when Ray cancels this task
+            worker.kill()  # when Ray cancels this task
 
 
 def share(cpus: int) -> tuple[int, dict[str, int]]:

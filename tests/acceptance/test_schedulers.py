@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -314,13 +315,15 @@ def test_ray_job_without_room_for_a_worker_says_so(
 
 
 @needs_setpriv
-def test_ray_worker_does_not_outlive_its_task(calls: Calls, tmp_path: Path) -> None:
-    """Ray kills tasks without a word when their node is lost or their job stopped."""
-    script = ray_script(tmp_path, GPU_NODES)
+@pytest.mark.parametrize("victim", ["task", "its child"])
+def test_ray_worker_that_is_left_behind_is_told(calls: Calls, tmp_path: Path, victim: str) -> None:
+    """Ray kills a task, and its children, without a word when a node is lost or a job stopped."""
+    script = ray_script(tmp_path, GPU_NODES[1:])
     with subprocess.Popen(
         [sys.executable, script, "mine"], cwd=tmp_path, env={**os.environ, "WAIT": "yes"}
     ) as task:
         wait_until(calls)
-        task.kill()
+        process = psutil.Process(task.pid)
+        (process if victim == "task" else process.children()[0]).kill()
     wait_until(lambda: len(calls()) > 1)
     assert [words for _, words, _ in calls()] == [["work", "mine"], ["SIGTERM"]]

@@ -2,9 +2,10 @@
 
 import itertools
 import multiprocessing
+import statistics
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from storage.states import TrialState
 from storage.studies import StudyRecord, find_study
 
 REPEATS = 50
-"""Times that each step of a trial is timed; processor times have a grain of a hundredth second."""
+"""Times that each step of a trial is timed."""
 
 _THREADS = 16  # claimants of one process, which mostly wait
 _LOOK_SECONDS = 0.1  # between two looks at the connections
@@ -42,7 +43,7 @@ class Step:
 
     Attributes:
         name: method of the queue, or `history`.
-        wall_ms: milliseconds until it is done.
+        wall_ms: milliseconds until it is done, median.
         server_ms: milliseconds of processor time of the server.
     """
 
@@ -147,34 +148,51 @@ def measure_steps(
     queue.finish(queue.claim(make_trial(next(numbers))), make_result())  # adds the queries, too
     locks.watch(engine)
 
-    def timed(name: str, actions: list[Callable[[], object]]) -> Step:
-        """Return the cost of one of several like actions."""
-        before, start = server_seconds(server), time.perf_counter()
-        for action in actions:
-            action()
-        wall = time.perf_counter() - start
-        share = 1000 / len(actions)
-        return Step(name, share * wall, share * (server_seconds(server) - before))
-
-    def many(action: Callable[[], object]) -> list[Callable[[], object]]:
-        """Return the same action many times."""
-        return [action] * REPEATS
-
-    steps = [
-        timed("release_dead", many(queue.release_dead)),
-        timed("take_over", many(lambda: queue.take_over([DEPTH]))),
-        timed("remaining", many(lambda: queue.remaining(DEPTH))),
-        timed("history", many(lambda: History(engine, study.id, DEPTH).read())),
-    ]
+    clock = _StepClock(server)
     claims = []
-    claiming = many(lambda: claims.append(queue.claim(make_trial(next(numbers)))))
-    steps.append(timed("claim", claiming))
-    steps.append(timed("renew", [lambda c=claim: queue.renew(c) for claim in claims]))
-    result = make_result()
-    finishing = [lambda c=claim: queue.finish(c, result) for claim in claims]
-    steps.append(timed("finish", finishing))
-    steps.append(timed("refresh_standings", [lambda: queue.refresh_standings(DEPTH)]))
-    return steps
+    for _ in range(REPEATS):
+        clock.run("release_dead", queue.release_dead)
+        clock.run("take_over", lambda: queue.take_over([DEPTH]))
+        clock.run("remaining", lambda: queue.remaining(DEPTH))
+        clock.run("history", History(engine, study.id, DEPTH).read)
+        new = make_trial(next(numbers))
+        clock.run("claim", lambda new=new: claims.append(queue.claim(new)))
+        clock.run("renew", lambda: queue.renew(claims[-1]))
+        clock.run("finish", lambda: queue.finish(claims[-1], make_result()))
+        clock.run("refresh_standings", lambda: queue.refresh_standings(DEPTH))
+    return clock.steps()
+
+
+class _StepClock:
+    """The time of each step, and the processor time of the server meanwhile.
+
+    The latter has a grain of a hundredth of a second, which many repetitions even out.
+
+    Args:
+        server: the server.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._walls: dict[str, list[float]] = {}
+        self._busy: dict[str, float] = defaultdict(float)
+        self._last = server_seconds(server)
+
+    def run(self, name: str, step: Callable[[], object]) -> None:
+        """Run a step."""
+        start = time.perf_counter()
+        step()
+        self._walls.setdefault(name, []).append(time.perf_counter() - start)
+        now = server_seconds(self._server)
+        self._busy[name] += now - self._last
+        self._last = now
+
+    def steps(self) -> list[Step]:
+        """Return the median time and the mean processor time of each step."""
+        return [
+            Step(name, 1000 * statistics.median(walls), 1000 * self._busy[name] / len(walls))
+            for name, walls in self._walls.items()
+        ]
 
 
 # a crowd

@@ -117,11 +117,21 @@ class RayCluster:
         name = f"job-{len(list(self._folder.glob('*.submitted')))}"
         (self._folder / f"{name}.submitted").touch()
         environment = json.dumps({"env_vars": self._tasks})
-        self._run(
-            *("job", "submit", "--no-wait", f"--submission-id={name}"),
-            *(f"--working-dir={folder}", f"--runtime-env-json={environment}"),
-            *("--", *words),
-        )
+        options = (f"--working-dir={folder}", f"--runtime-env-json={environment}")
+
+        def send() -> bool:
+            try:
+                self._run(
+                    *("job", "submit", "--no-wait", f"--submission-id={name}"),
+                    *(*options, "--", *words),
+                )
+            except CourseError as error:
+                if "try again later" in str(error):  # the head has just been started
+                    return False
+                raise
+            return True
+
+        wait_for(send, _START_SECONDS, "Ray takes a job")
         return name
 
     def stop(self, job: str) -> None:

@@ -168,6 +168,8 @@ class RayCluster:
             *(self._bin / "ray", "start", "--block", *options),
             *("--node-ip-address=127.0.0.1", f"--object-store-memory={_STORE_BYTES}"),
             *(f"--num-cpus={cpus}", f"--num-gpus={gpus}"),
+            # by default the same on all nodes, which here share one machine
+            f"--dashboard-agent-listen-port={find_free_port()}",
         ]
         path = self._folder / f"node-{len(self._nodes)}.log"
         with path.open("wb") as log:

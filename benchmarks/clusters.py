@@ -4,12 +4,12 @@
     python benchmarks/clusters.py ray
     python benchmarks/clusters.py kubernetes
 
-Each of the first two starts a cluster and a PostgreSQL of its own, works on a small study over a table with the
-example as it stands, and takes the machine from the workers again and again: jobs signalled,
-preempted and stopped, nodes killed. Every trial must then be there once, with the right score.
-The third validates the manifest by the newest schemas of Kubernetes that there are; it runs nothing.
-Ray and the schemas come from the package index, into an environment of their own. Exits with 1 and
-says what is wrong if anything is.
+The first two start a cluster and a PostgreSQL of their own, work on a small study over a table with
+the example as it stands, and take the machine from the workers again and again: jobs signalled,
+preempted and stopped, nodes killed. Every trial must then be there once, with the right score. The
+third validates the manifest by the schemas of Kubernetes and runs nothing. Ray and the schemas come
+from the package index, into an environment of their own. Exits with 1 and says what is wrong if
+anything is.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from _ray_cluster import Node, RayCluster
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 _GIVEN_BACK_SECONDS = 30.0  # on a busy machine; far less than the two minutes of a lease
-_BACK_SECONDS = 120.0  # until Ray has noticed that a node is lost, and started its task elsewhere
+_BACK_SECONDS = 300.0  # until Ray has noticed that a node is lost, and started its task elsewhere
 _END_SECONDS = 600.0
 
 

@@ -120,8 +120,8 @@ def _install(folder: Path, package: str) -> Path:
     """Make an environment with a package, and return its folder."""
     environment = folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", package]
-    subprocess.run(pip, check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
     return environment
 
 

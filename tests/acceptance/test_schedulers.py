@@ -270,7 +270,7 @@ def test_kubernetes_pod_may_do_little() -> None:
 def ray_script(folder: Path, nodes: object) -> Path:
     """The job's script, beside a stand-in for Ray whose cluster has these nodes."""
     (folder / "ray.py").write_text(f"NODES = {nodes}\n{RAY}", encoding="utf-8")
-    return shutil.copy(EXAMPLES / "ray_job.py", folder)
+    return Path(shutil.copy(EXAMPLES / "ray_job.py", folder))
 
 
 @needs_setpriv

@@ -162,7 +162,7 @@ def fill_study(engine: Engine, name: str, trials: int, scored: int) -> StudyReco
 
     with write(engine) as connection:
         _settle(connection, study.id, trials)
-    _analyze(engine)
+    analyze(engine)
     return study
 
 
@@ -252,7 +252,7 @@ def _settle(connection: Connection, study_id: int, trials: int) -> None:
     connection.execute(update(Standing).where(Standing.study_id == study_id).values(made_up))
 
 
-def _analyze(engine: Engine) -> None:
+def analyze(engine: Engine) -> None:
     """Tell the database's planner of the new rows, as it would find out by itself in time."""
     statement = "ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"
     with engine.connect() as connection:

@@ -35,7 +35,7 @@ class Server:
         self._user: str | None = None
         self._running = False
 
-        self.port = _find_free_port()
+        self.port = find_free_port()
         self._settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -51,6 +51,12 @@ class Server:
     def url(self) -> str:
         """URL of the database `search`."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/search"
+
+    @property
+    def pid(self) -> int:
+        """Number of the process that all others of the server are children of."""
+        text = (self._data / "postmaster.pid").read_text(encoding="utf-8")
+        return int(text.partition("\n")[0])
 
     def __enter__(self) -> Self:
         """Make the data folder, start the server and create the database."""
@@ -164,7 +170,7 @@ def _load_tools() -> dict[str, Any]:
     return runpy.run_path(str(Path(package.submodule_search_locations[0], "utils.py")))
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
     """Return a free port that no outgoing connection is given while the server is down.
 
     A client that tries a port from the range of outgoing connections again and again ends up

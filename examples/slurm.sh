@@ -11,6 +11,7 @@
 #
 #     sbatch --array=1-16 examples/slurm.sh mmbert-small
 #     sbatch examples/slurm.sh mine --folder "$HOME/mine"
+#     sbatch --gres=none examples/slurm.sh mmbert-small      # on CPUs
 #
 # A study whose model and data are local paths needs --folder, on a file system that all nodes see.
 # The password of the store belongs in ~/.pgpass or PGPASSWORD, not into the URL.
@@ -21,11 +22,30 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=32G
 #SBATCH --time=12:00:00
-#SBATCH --signal=B:TERM@60 # a minute before the time is up, the worker gives its trial back
-#SBATCH --requeue          # a preempted task comes back, and joins again
+#SBATCH --signal=B:USR1@60 # a minute before the time is up, see below
+#SBATCH --requeue          # a preempted task, or one whose node is lost, comes back and joins again
+#SBATCH --open-mode=append # to the log of its earlier times
 #SBATCH --output=layer-search-%A_%a.log
 
 : "${LAYER_SEARCH_STORE:?set it to the URL of the store, for example postgresql://search@db.example/search}"
 
-# instead of this shell, so that Slurm's signals reach the worker
-exec layer-search work "$@"
+layer-search work "$@" &
+worker=$!
+
+# its time is nearly up, or somebody said `scancel --batch --signal=USR1`: come back later
+trap 'signalled=yes later=yes; kill -TERM "$worker"' USR1
+# preempted or cancelled: Slurm tells the worker too, which gives its trial back; wait for it
+trap 'signalled=yes' TERM
+
+later=
+while
+    signalled=
+    wait "$worker" # until it ends, or until a signal comes
+    code=$?
+    [[ $signalled ]]
+do :; done
+
+if [[ $later && $code != 0 ]]; then # 0: the study is done
+    scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
+fi
+exit "$code"

@@ -1,14 +1,20 @@
-"""The examples for clusters run as they stand, with stand-ins for what only a cluster has."""
+"""The examples for clusters run as they stand, with stand-ins for what only a cluster has.
+
+On a real Slurm and a real Ray they are run by `benchmarks/clusters.py`.
+"""
 
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -21,45 +27,73 @@ JOB = yaml.safe_load((EXAMPLES / "kubernetes.yaml").read_text(encoding="utf-8"))
 POD = JOB["spec"]["template"]["spec"]
 WORKER = POD["containers"][0]
 URL = "postgresql://search@db.example/search"
+needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
 needs_bash = pytest.mark.skipif(BASH is None, reason="needs bash")
-# tells how it was called, a line for each call, and ends with the code that it is told
+# tells how it was called, a line for each call, and ends with the code that it is told; with WAIT
+# it does so when it gets SIGTERM, and tells that, too
 STUB = """#!{python} -IS
-import json, os, sys
-with open(os.environ["CALLS"], "a") as file:
-    print(json.dumps([sys.argv[1:], os.environ.get("LAYER_SEARCH_STORE"), os.getpid()]), file=file)
-sys.exit(int(os.environ.get("CODE", "0")))
+import json, os, signal, sys, time
+def tell(words):
+    with open(os.environ["CALLS"], "a") as file:
+        row = [os.path.basename(sys.argv[0]), words, os.environ.get("LAYER_SEARCH_STORE")]
+        print(json.dumps(row), file=file)
+code = int(os.environ.get("CODE", "0"))
+signal.signal(signal.SIGTERM, lambda *_: (tell(["SIGTERM"]), sys.exit(code)))
+tell(sys.argv[1:])
+if "WAIT" in os.environ and "work" in sys.argv:
+    time.sleep(60)
+sys.exit(code)
 """
 RAY = """
 def init(): pass
-def cluster_resources(): return {"CPU": 8.0, "GPU": 3.0} if GPUS else {"CPU": 8.0}
+def nodes(): return NODES
 def get(results): return list(results)
 def remote(**options):
-    assert options == {"num_gpus": 1, "max_retries": -1}
+    assert options == {"max_retries": -1}
     def decorate(function):
-        function.remote = function
-        return function
+        class Task:
+            def options(self, **resources):
+                print(resources)
+                self.remote = function
+                return self
+        return Task()
     return decorate
 """
-Calls = Callable[[], list[tuple[list[str], str | None, int]]]
-"""Type of the fixture `calls`: returns words, store and process of each call."""
+GPU_NODES = [
+    {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}},
+    {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}},
+    {"Alive": False, "Resources": {"GPU": 4.0}},
+]
+CPU_NODES = [
+    {"Alive": True, "Resources": {"CPU": 9.0}},
+    {"Alive": True, "Resources": {"CPU": 3.0}},
+    {"Alive": True, "Resources": {}},
+]
+Call = tuple[str, list[str], str | None]
+"""Program, words and store of a call."""
+
+Calls = Callable[[], list[Call]]
+"""Type of the fixture `calls`."""
 
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Stand-in for `layer-search`, first on PATH; the function returns how it was called."""
-    stub = tmp_path / "bin" / "layer-search"
-    stub.parent.mkdir()
-    stub.write_text(STUB.format(python=sys.executable), encoding="utf-8")
-    stub.chmod(0o755)
+    """Stand-ins for `layer-search` and `scontrol`, first on PATH; returns how they were called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("layer-search", "scontrol"):
+        stub = folder / name
+        stub.write_text(STUB.format(python=sys.executable), encoding="utf-8")
+        stub.chmod(0o755)
 
     log = tmp_path / "calls"
     monkeypatch.setenv("CALLS", str(log))
-    monkeypatch.setenv("PATH", f"{stub.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("LAYER_SEARCH_STORE", raising=False)
 
-    def read() -> list[tuple[list[str], str | None, int]]:
+    def read() -> list[Call]:
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        return [(words, store, process) for words, store, process in map(json.loads, lines)]
+        return [(name, words, store) for name, words, store in map(json.loads, lines)]
 
     return read
 
@@ -77,6 +111,14 @@ def run(*command: object, folder: Path, **variables: str) -> Done:
     )
 
 
+def wait_until(look: Callable[[], object]) -> None:
+    """Wait until `look` returns something true."""
+    deadline = time.monotonic() + 30
+    while not look():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
 # Slurm
 
 
@@ -87,15 +129,49 @@ def test_slurm_script_has_no_mistakes(tmp_path: Path) -> None:
 
 
 @needs_bash
-def test_slurm_task_becomes_a_worker(calls: Calls, tmp_path: Path) -> None:
+def test_slurm_task_is_a_worker(calls: Calls, tmp_path: Path) -> None:
     words = ["mine", "--folder", "/data/my study"]
     variables = {"LAYER_SEARCH_STORE": URL, "CODE": "3"}
+    done = run(BASH, EXAMPLES / "slurm.sh", *words, folder=tmp_path, **variables)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert calls() == [("layer-search", ["work", *words], URL)]
+
+
+def signalled(number: int, calls: Calls, folder: Path, code: str) -> tuple[int, list[list[str]]]:
+    """Exit code of a task whose shell is sent a signal, and the words of all calls."""
+    variables = {"LAYER_SEARCH_STORE": URL, "CODE": code, "WAIT": "yes"}
+    variables |= {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+    script = [str(BASH), str(EXAMPLES / "slurm.sh"), "mine"]
     with subprocess.Popen(
-        [str(BASH), EXAMPLES / "slurm.sh", *words], cwd=tmp_path, env=os.environ | variables
+        script, cwd=folder, env=os.environ | variables, start_new_session=True
     ) as task:
-        assert task.wait(60) == 3
-    # in the place of the shell, so that Slurm's signals reach it
-    assert calls() == [(["work", *words], URL, task.pid)]
+        wait_until(calls)
+        if number == signal.SIGTERM:
+            os.killpg(task.pid, number)  # as Slurm does: all processes of the task
+        else:
+            task.send_signal(number)
+        return task.wait(60), [words for _, words, _ in calls()]
+
+
+@needs_bash
+def test_slurm_task_whose_time_is_nearly_up_comes_back(calls: Calls, tmp_path: Path) -> None:
+    code, words = signalled(signal.SIGUSR1, calls, tmp_path, "130")
+    assert words == [["work", "mine"], ["SIGTERM"], ["requeue", "7_3"]]
+    assert code == 130
+
+
+@needs_bash
+def test_slurm_task_of_a_finished_study_does_not_come_back(calls: Calls, tmp_path: Path) -> None:
+    code, words = signalled(signal.SIGUSR1, calls, tmp_path, "0")
+    assert words == [["work", "mine"], ["SIGTERM"]]
+    assert code == 0
+
+
+@needs_bash
+def test_slurm_task_that_is_cancelled_waits_for_its_worker(calls: Calls, tmp_path: Path) -> None:
+    code, words = signalled(signal.SIGTERM, calls, tmp_path, "130")
+    assert words == [["work", "mine"], ["SIGTERM"]]  # once
+    assert code == 130
 
 
 @needs_bash
@@ -165,34 +241,89 @@ def test_kubernetes_pod_runs_a_command_that_exists(card_study: Path, tmp_path: P
     assert {row["study"]: row["complete"] for row in rows if row["depth"] == 13} == {name: 10}
 
 
+@pytest.mark.slow
+def test_kubernetes_job_is_valid() -> None:
+    """By the schemas of Kubernetes itself, as strictly as they are."""
+    reason = "kubernetes-validate is not installed"
+    validator = pytest.importorskip("kubernetes_validate", reason=reason)
+    validator.validate(JOB, validator.latest_version(), strict=True)
+
+    broken = {**JOB, "spec": {**JOB["spec"], "paralelism": 8}}
+    with pytest.raises(validator.ValidationError, match="paralelism"):
+        validator.validate(broken, validator.latest_version(), strict=True)
+
+
+def test_kubernetes_pod_may_do_little() -> None:
+    """What the strictest of the pod security standards asks for, and a root that is read-only."""
+    assert POD["securityContext"]["runAsNonRoot"] is True
+    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert WORKER["securityContext"] == {
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
 # Ray
 
 
-@pytest.fixture
-def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-in for Ray whose cluster has three GPUs."""
-    module = tmp_path / "python" / "ray.py"
-    module.parent.mkdir()
-    module.write_text("GPUS = True\n" + RAY, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(module.parent))
-    return module
+def ray_script(folder: Path, nodes: object) -> Path:
+    """The job's script, beside a stand-in for Ray whose cluster has these nodes."""
+    (folder / "ray.py").write_text(f"NODES = {nodes}\n{RAY}", encoding="utf-8")
+    return Path(shutil.copy(EXAMPLES / "ray_job.py", folder))
 
 
-@pytest.mark.usefixtures("ray")
+@needs_setpriv
 @pytest.mark.parametrize(("code", "expected"), [("0", 0), ("1", 1), ("130", 1)])
 def test_ray_job_starts_a_worker_on_each_gpu(
     calls: Calls, tmp_path: Path, code: str, expected: int
 ) -> None:
     words = ["mine", "--folder", "data"]
     variables = {"LAYER_SEARCH_STORE": URL, "CODE": code}
-    script = EXAMPLES / "ray_job.py"
+    script = ray_script(tmp_path, GPU_NODES)
     done = run(sys.executable, script, *words, folder=tmp_path, **variables)
     assert (done.returncode, done.stderr) == (expected, "")
-    assert [call[:2] for call in calls()] == [(["work", *words], URL)] * 3
+    assert done.stdout.splitlines() == ["{'num_gpus': 1}"] * 3
+    assert calls() == [("layer-search", ["work", *words], URL)] * 3
 
 
-def test_ray_job_on_a_cluster_without_gpus_says_so(calls: Calls, ray: Path, tmp_path: Path) -> None:
-    ray.write_text("GPUS = False\n" + RAY, encoding="utf-8")
-    done = run(sys.executable, EXAMPLES / "ray_job.py", "mine", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "this cluster has no GPU\n")
+@needs_setpriv
+def test_ray_job_on_a_cluster_without_gpus_takes_cpus(calls: Calls, tmp_path: Path) -> None:
+    script = ray_script(tmp_path, CPU_NODES)
+    done = run(sys.executable, script, "mine", folder=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["{'num_cpus': 4}"] * 2)
+
+    done = run(sys.executable, script, "--cpus", "3", "mine", folder=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["{'num_cpus': 3}"] * 4)
+    assert calls() == [("layer-search", ["work", "mine"], None)] * 6
+
+
+@pytest.mark.parametrize(
+    ("cpus", "code", "message"),
+    [
+        ("16", 1, "no node of this cluster has a GPU or 16 CPUs: see --cpus"),
+        ("0", 2, "error: --cpus: give at least 1"),
+    ],
+)
+def test_ray_job_without_room_for_a_worker_says_so(
+    calls: Calls, tmp_path: Path, cpus: str, code: int, message: str
+) -> None:
+    script = ray_script(tmp_path, CPU_NODES)
+    done = run(sys.executable, script, "--cpus", cpus, "mine", folder=tmp_path)
+    assert (done.returncode, done.stderr.endswith(f"{message}\n")) == (code, True)
     assert calls() == []
+
+
+@needs_setpriv
+@pytest.mark.parametrize("victim", ["task", "its child"])
+def test_ray_worker_that_is_left_behind_is_told(calls: Calls, tmp_path: Path, victim: str) -> None:
+    """Ray kills a task, and its children, without a word when a node is lost or a job stopped."""
+    script = ray_script(tmp_path, GPU_NODES[1:])
+    with subprocess.Popen(
+        [sys.executable, script, "mine"], cwd=tmp_path, env={**os.environ, "WAIT": "yes"}
+    ) as task:
+        wait_until(calls)
+        process = psutil.Process(task.pid)
+        (process if victim == "task" else process.children()[0]).kill()
+    wait_until(lambda: len(calls()) > 1)
+    assert [words for _, words, _ in calls()] == [["work", "mine"], ["SIGTERM"]]

@@ -1,6 +1,7 @@
 """Trials given back: by their worker, for a worker that has died, for a host that is gone."""
 
 import signal
+import socket
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -109,10 +110,31 @@ def test_worker_whose_process_ended_has_died(
     assert [one[2] for one in attempts(engine)] == ["died", "complete"]
 
 
+def test_only_workers_of_this_host_are_looked_at(
+    engine: Engine, study: StudyRecord, worker: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands may work elsewhere, and a worker looks before each of its trials."""
+    me = WorkerId.current()
+    others = [replace(me, host=f"{me.host}x"), replace(me, host=me.host[:-1] + "_"), me]
+    for last, owner in enumerate(others, 3):
+        TrialQueue(engine, study, owner).claim(new_trial((0, 1, 2, last)))
+
+    seen = []
+
+    def look(worker: WorkerId) -> bool:
+        seen.append(worker)
+        return False
+
+    monkeypatch.setattr(WorkerId, "has_ended", look)
+    assert worker().release_dead() == 0
+    assert seen == [me]
+
+
 def test_trial_taken_over_meanwhile_stays_with_its_new_holder(
     engine: Engine, worker: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker(lease=-1).claim(new_trial((0, 1, 2, 3)))
+    here = socket.gethostname()
+    worker(here, lease=-1).claim(new_trial((0, 1, 2, 3)))
 
     def has_ended(_: WorkerId) -> bool:
         assert worker("b").take_over([4]) is not None  # between the look and the release
@@ -120,7 +142,7 @@ def test_trial_taken_over_meanwhile_stays_with_its_new_holder(
 
     monkeypatch.setattr(WorkerId, "has_ended", has_ended)
     assert worker("c").release_dead() == 0
-    assert [one[:3] for one in attempts(engine)] == [(1, "a", "died"), (2, "b", "running")]
+    assert [one[:3] for one in attempts(engine)] == [(1, here, "died"), (2, "b", "running")]
     assert only_trial(engine)["state"] == "running"
 
 

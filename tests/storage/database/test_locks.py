@@ -37,9 +37,10 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 def idle(engine: Engine, postgres_url: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
     """A connection of the reader that is idle in a transaction, and has read a table."""
     assert is_ready(engine) is False
-    with psycopg.connect(as_reader(postgres_url), application_name="notebook") as connection:
-        connection.execute("SELECT * FROM search_trials")
-        yield connection
+    connection = psycopg.connect(as_reader(postgres_url), application_name="notebook")
+    connection.execute("SELECT * FROM search_trials")
+    yield connection
+    connection.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Builds the images and runs docker-compose.yml for real, and checks what they promise.
 
-    python benchmarks/containers.py
+    python tests/containers/run.py
 
 For a machine with Debian 12, as root, with its packages podman, buildah, runc, netavark,
 aardvark-dns, catatonit, iptables and mmdebstrap; Python 3.11 or newer; and a package index that pip
@@ -332,7 +332,7 @@ def _ask(stack: Stack, path: str, body: dict[str, Any] | None = None) -> tuple[i
     """Return status and JSON of a request to the dashboard; 0 when nobody answers."""
     url = f"http://127.0.0.1:{stack.dashboard_port}{path}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our server
             return answer.status, json.loads(answer.read())

@@ -16,7 +16,7 @@ PODMAN_COMPOSE = "1.6.0"
 Debian 12's.
 """
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("owner", "worker", "reader")
 
 _PROJECT = "layer-search-check"

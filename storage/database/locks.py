@@ -52,7 +52,7 @@ SETUP_LOCK = Lock(
 
 
 def table_lock(connection: Connection, names: Sequence[str], purpose: str) -> Lock:
-    """Return the lock that keeps all others away from those of the tables and views that exist."""
+    """Return the exclusive lock of the named tables and views, as far as they exist."""
     query = text(
         "SELECT oid, quote_ident(relname) FROM pg_class"
         " WHERE relnamespace = current_schema()::regnamespace"
@@ -96,7 +96,7 @@ def locked(engine: Engine, lock: Lock) -> Iterator[Connection]:
 
 
 def _take(connection: Connection, lock: Lock) -> RootTransaction | None:
-    """Begin a transaction and take the lock; None, and no transaction, when others hold it."""
+    """Begin a transaction and take the lock; roll back and return None if it is held."""
     transaction = connection.begin()
     connection.execute(text(f"SET LOCAL lock_timeout = '{_TRY_SECONDS}s'"))
     for limit in ("statement", "idle_in_transaction_session"):
@@ -129,7 +129,7 @@ _HOLDERS = """
 
 
 def _find_holders(connection: Connection, lock: Lock) -> Sequence[Row[Any]]:
-    """Return the sessions of others that hold `lock` now."""
+    """Return the sessions that hold `lock` now, but for this one."""
     with connection.begin():
         return connection.execute(text(_HOLDERS.format(condition=lock.holders))).all()
 

@@ -1,4 +1,4 @@
-"""What a PostgreSQL role may do beyond its purpose, and the SQL that ends it."""
+"""Rights of a PostgreSQL role beyond its purpose, and the SQL that revokes them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Excess:
 
 
 def find_own_excess(cursor: Cursor, role: str, allowed: Sequence[str]) -> list[Excess]:
-    """Return what a role may do beyond `allowed` because it was given to that role.
+    """Return the rights beyond `allowed` that were given to a role itself.
 
     Args:
         cursor: a transaction in the store's database.
@@ -60,7 +60,7 @@ def find_own_excess(cursor: Cursor, role: str, allowed: Sequence[str]) -> list[E
 
 
 def find_public_excess(cursor: Cursor, role: str) -> list[Excess]:
-    """Return what a role may do besides because every role of the server may.
+    """Return the rights of a role that every role of the server has.
 
     Args:
         cursor: a transaction in the store's database.
@@ -94,7 +94,7 @@ def _memberships(cursor: Cursor, role: str) -> Iterator[Excess]:
 
 
 def _objects(cursor: Cursor, role: str, allowed: Sequence[str]) -> Iterator[Excess]:
-    """Yield what the role owns, or may do with objects, by database."""
+    """Yield, by database, the objects that the role owns or has rights on."""
     found: dict[str, list[str]] = {}
     for query in (_ELSEWHERE, _PRIVILEGES):
         for database, right in cursor.execute(query, {"role": role, "allowed": list(allowed)}):
@@ -110,7 +110,7 @@ def _objects(cursor: Cursor, role: str, allowed: Sequence[str]) -> Iterator[Exce
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Return the first few names, and the number of the others."""
+    """Return the first few names and the number of further ones, as text."""
     names = list(dict.fromkeys(names))
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""PostgreSQL roles for those who share a store: readers, who change nothing, and workers."""
+"""PostgreSQL roles of a store: the reader, which changes nothing, and the worker."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _OUR_TABLES = "search\\_%"  # pattern of their names
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a role is for.
+    """Purpose of a role, with the rights and limits that serve it.
 
     Attributes:
         purpose: the purpose, as what follows "it may".
@@ -216,7 +216,7 @@ def _set_password(
 
 
 def _close(cursor: Cursor, name: str, *, dedicated: bool) -> list[Excess]:
-    """End what PostgreSQL lets every role do, as far as this user may, and return what is left."""
+    """Revoke needless rights of every role, as far as this user may, and return those that stay."""
     sources = {Source.STORE_DEFAULT} | ({Source.SERVER_DEFAULT} if dedicated else set())
     for found in find_public_excess(cursor, name):
         if found.source in sources:  # where this user may not, the server only warns

@@ -59,7 +59,7 @@ def upgrade(engine: Engine) -> None:
 
 @contextmanager
 def _exclusive(engine: Engine) -> Iterator[Connection]:
-    """Open a write transaction that keeps all others away from our tables and views.
+    """Open a write transaction with exclusive use of our tables and views.
 
     Raises:
         StorageError: others use them, and do not end; the message names them.

@@ -73,7 +73,7 @@ class Stack:
         venv = self.folder / "venv"
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         package = f"podman-compose=={PODMAN_COMPOSE}"
-        pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", package]
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", package]
         subprocess.run(pip, check=True)
         return str(venv / "bin" / "podman-compose")
 

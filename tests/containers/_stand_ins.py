@@ -30,9 +30,10 @@ database="${POSTGRES_DB:-$user}"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     mkdir -p "$PGDATA"
     chmod 700 "$PGDATA"
-    printf '%s' "${POSTGRES_PASSWORD:?is needed}" > /tmp/password
-    initdb --username="$user" --pwfile=/tmp/password --auth=trust --encoding=utf8
-    rm /tmp/password
+    umask 077
+    printf '%s' "${POSTGRES_PASSWORD:?is needed}" > "$PGDATA.password"
+    initdb --username="$user" --pwfile="$PGDATA.password" --auth=trust --encoding=utf8
+    rm "$PGDATA.password"
     echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
     pg_ctl -w -o "-c listen_addresses=''" start
     [ "$database" = postgres ] || createdb --username="$user" "$database"

@@ -215,10 +215,10 @@ def _kill_one(stack: Stack) -> None:
     stack.podman("kill", "--signal", "KILL", victim)
     _say(f"killed a worker that held trial {trial}")
 
-    query = f"SELECT count(DISTINCT owner) FROM search_attempts WHERE trial_id = {trial}"
+    query = f"SELECT count(DISTINCT owner) FROM search_attempts WHERE trial_id = {trial}"  # noqa: S608
     seconds = 2 * _LEASE_SECONDS
     wait_until("its trial is taken over", lambda: stack.sql(query) == [["2"]], seconds)
-    died = f"SELECT outcome FROM search_attempts WHERE trial_id = {trial} AND token = 1"
+    died = f"SELECT outcome FROM search_attempts WHERE trial_id = {trial} AND token = 1"  # noqa: S608
     assert stack.sql(died) == [["died"]]
     _say("its trial was taken over")
 

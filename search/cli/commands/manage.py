@@ -78,7 +78,7 @@ def init(
 def _tell(
     role: str, purpose: str, password: str | None, variable: str, excess: Sequence[Excess]
 ) -> None:
-    """Print that a role is there, and what it may do besides."""
+    """Print the role that was made, and a remark for each right that every role has."""
     hint = "" if password else f"; it has no new password: set {variable}"
     say(f"{role} {purpose}{hint}")
     for found in excess:

@@ -86,7 +86,7 @@ def test_migration_waits_and_goes_on(
             idle.rollback()
 
     monkeypatch.setattr(locks, "_TRY_SECONDS", 0.1)
-    monkeypatch.setattr(locks.time, "sleep", pause)
+    monkeypatch.setattr("storage.database.locks.time.sleep", pause)
     caplog.set_level(logging.WARNING, "layer-search")
     make_ready(engine)
 

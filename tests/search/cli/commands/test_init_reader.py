@@ -78,12 +78,14 @@ def test_both_roles_are_made_on_a_server_without_other_use(
     assert engine.dialect.name == "postgresql"
     worker = f"{READER}_worker"
     words = ("init", "--worker", worker, "--reader", READER, "--dedicated")
-    passwords = {
-        "LAYER_SEARCH_WORKER_PASSWORD": "work-0Qz",
-        "LAYER_SEARCH_READER_PASSWORD": "kite-0Qz",
-    }
     try:
-        done = run_command(*words, "--store", postgres_url, **passwords)
+        done = run_command(
+            *words,
+            "--store",
+            postgres_url,
+            LAYER_SEARCH_WORKER_PASSWORD="work-0Qz",
+            LAYER_SEARCH_READER_PASSWORD="kite-0Qz",
+        )
     finally:
         for name in ("postgres", "ready", "template1"):
             run_sql(postgres_server, f"GRANT CONNECT ON DATABASE {name} TO PUBLIC")

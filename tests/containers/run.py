@@ -30,7 +30,7 @@ POSTGRES_IMAGE = "docker.io/library/postgres:18-trixie"
 
 _PROGRAMS = ("podman", "buildah", "runc", "mmdebstrap", "iptables")
 _LEASE_SECONDS = 120  # after which the trial of a killed worker is taken over
-_TRIALS = 14
+_TRIALS = 10
 _STUDY = f"""\
 [study]
 name = "toy"
@@ -50,7 +50,7 @@ name = "uniform"
 
 [evaluator]
 name = "retrieval"
-steps = 300
+steps = 100
 batch_size = 64
 learning_rate = 5e-4
 

@@ -76,23 +76,23 @@ def test_both_roles_are_made_on_a_server_without_other_use(
     engine: Engine, postgres_url: str, postgres_server: str
 ) -> None:
     assert engine.dialect.name == "postgresql"
-    worker = f"{READER}_worker"
+    worker, work, kite = f"{READER}_worker", "work-0Qz", "kite-0Qz"
     words = ("init", "--worker", worker, "--reader", READER, "--dedicated")
     try:
         done = run_command(
             *words,
             "--store",
             postgres_url,
-            LAYER_SEARCH_WORKER_PASSWORD="work-0Qz",
-            LAYER_SEARCH_READER_PASSWORD="kite-0Qz",
+            LAYER_SEARCH_WORKER_PASSWORD=work,
+            LAYER_SEARCH_READER_PASSWORD=kite,
         )
     finally:
         for name in ("postgres", "ready", "template1"):
             run_sql(postgres_server, f"GRANT CONNECT ON DATABASE {name} TO PUBLIC")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"role {worker} may work\nrole {READER} may read\n")
-    assert fits(stored_password(postgres_url, worker), "work-0Qz")
-    assert fits(stored_password(postgres_url), "kite-0Qz")
+    assert fits(stored_password(postgres_url, worker), work)
+    assert fits(stored_password(postgres_url), kite)
 
 
 def test_closing_databases_needs_a_role(postgres_url: str) -> None:

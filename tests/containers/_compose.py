@@ -74,7 +74,7 @@ class Stack:
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         package = f"podman-compose=={PODMAN_COMPOSE}"
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", package]
-        subprocess.run(pip, check=True)
+        subprocess.run(pip, check=True, capture_output=True)
         return str(venv / "bin" / "podman-compose")
 
     def compose(self, *words: str, before: Sequence[str] = ()) -> str:
@@ -90,6 +90,14 @@ class Stack:
         base = (self._compose, "--project-name", _PROJECT, "--in-pod=false")
         return self.run(*base, *before, *words)
 
+    def up(self, service: str, *, scale: int = 1) -> None:
+        """Start the containers of a service, but for those of others that it depends on.
+
+        Conditions of `depends_on` need a newer podman than Debian 12's, which cannot start a chain
+        of three either: whoever calls this waits instead.
+        """
+        self.compose("up", "--detach", "--no-deps", "--scale", f"{service}={scale}", service)
+
     def podman(self, *words: str) -> str:
         """Run a command of podman, and return what it prints.
 
@@ -99,7 +107,7 @@ class Stack:
         return self.run("podman", *words)
 
     def run(self, *words: str) -> str:
-        """Run a command in the project's folder, and return what it prints.
+        """Run a command in the project's folder, and return its standard output.
 
         Raises:
             RuntimeError: it failed; the message has the end of its output.
@@ -109,15 +117,14 @@ class Stack:
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             timeout=_COMMAND_SECONDS,
             check=False,
         )
         if done.returncode:
             command = " ".join(words[:8])
-            message = f"`{command} ...` ended with {done.returncode}: {done.stdout[-3000:]}"
+            message = f"`{command} ...` ended with {done.returncode}: {done.stderr[-3000:]}"
             raise RuntimeError(message)
         return done.stdout
 
@@ -134,6 +141,14 @@ class Stack:
         found: list[dict[str, Any]] = json.loads(self.podman("inspect", container))
         return found[0]
 
+    def logs(self, container: str) -> str:
+        """Return everything that a container printed."""
+        words = ["podman", "logs", container]
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.stdout
+
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query that the owner of the store asks in its own container."""
         (container,) = self.containers("postgres")
@@ -141,14 +156,16 @@ class Stack:
         out = self.podman("exec", container, *words, f"--command={query}", "search")
         return [line.split("|") for line in out.splitlines()]
 
+    def down(self) -> None:
+        """Stop and remove all containers: workers first, as docker does; volumes stay."""
+        workers = self.containers("worker")
+        if workers:
+            self.podman("stop", "--time", "60", *workers)
+        self.compose("down", "--remove-orphans")
+
     def remove(self) -> None:
         """Remove containers and volumes; images stay."""
-        self.compose("down", "--volumes", "--timeout", "5")
-        names = self.podman(
-            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={_PROJECT}"
-        ).split()
-        if names:
-            self.podman("rm", "--force", "--volumes", *names)
+        self.compose("down", "--volumes", "--timeout", "5", "--remove-orphans")
 
 
 def wait_until(what: str, holds: Callable[[], bool], seconds: float) -> None:

@@ -109,6 +109,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="containers-")))
         folder.chmod(0o755)
         containers = Stack(folder)
+        containers.remove()  # what an earlier run left
         if not options.keep:
             stack.callback(containers.remove)
         try:
@@ -167,18 +168,18 @@ def _make_studies(stack: Stack) -> None:
 
 def _start(stack: Stack) -> None:
     """Start the database, set the store up, and start the dashboard."""
-    stack.compose("up", "--detach", "postgres")
+    stack.up("postgres")
     (postgres,) = stack.containers("postgres")
     wait_until("PostgreSQL is healthy", lambda: _is_healthy(stack, postgres), 120)
     _say("PostgreSQL is healthy")
 
-    stack.compose("up", "--detach", "init")
+    stack.up("init")
     (init,) = stack.containers("init", running=False)
     said = _ended(stack, init)
     assert "role worker may work\nrole reader may read" in said, said
     _say("init made the store and both roles")
 
-    stack.compose("up", "--detach", "dashboard")
+    stack.up("dashboard")
     wait_until("the dashboard answers", lambda: _ask(stack, "/api/studies")[0] == 200, 60)
     (dashboard,) = stack.containers("dashboard")
     body = {"study_name": "mine", "directions": ["minimize"]}
@@ -193,13 +194,13 @@ def _start(stack: Stack) -> None:
 
 def _begin_study(stack: Stack) -> None:
     """Replay a study in a container that ends, then begin a real one with two workers."""
-    stack.compose("run", "--rm", "-T", "worker", "launch", "/studies/card.toml")
+    stack.compose("run", "--no-deps", "--rm", "-T", "worker", "launch", "/studies/card.toml")
     assert stack.sql("SELECT count(*) FROM leaderboard WHERE study = 'card'") == [["27"]]
     _say("a study of 27 subsets was replayed by `run --rm worker launch`")
 
-    stack.compose("run", "--detach", "-T", "worker", "launch", "/studies/toy/toy.toml")
+    stack.compose("run", "--no-deps", "--detach", "-T", "worker", "launch", "/studies/toy/toy.toml")
     wait_until("the study is there", lambda: bool(_running(stack)), 300)
-    stack.compose("up", "--detach", "--scale", "worker=2", "worker")
+    stack.up("worker", scale=2)
     wait_until("three workers hold trials", lambda: len(_running(stack)) == 3, 300)
     for container in stack.containers("worker"):
         _check_confined(stack, container)
@@ -228,11 +229,10 @@ def _kill_one(stack: Stack) -> None:
 def _stop_and_go_on(stack: Stack) -> None:
     """Take all down in the midst of trials and up again: nothing is lost."""
     before = _results(stack)
-    stack.compose("down")
-    for service in ("postgres", "worker", "dashboard"):
-        assert stack.containers(service, running=False) in ([], stack.containers(service)), service
+    stack.down()
+    assert [stack.containers(name, running=False) for name in ("postgres", "worker")] == [[], []]
 
-    stack.compose("up", "--detach", "postgres")
+    stack.up("postgres")
     (postgres,) = stack.containers("postgres")
     wait_until("PostgreSQL is healthy", lambda: _is_healthy(stack, postgres), 120)
     after = _results(stack)
@@ -244,7 +244,8 @@ def _stop_and_go_on(stack: Stack) -> None:
 
 def _finish(stack: Stack) -> None:
     """Let two workers finish the study."""
-    stack.compose("up", "--detach", "--scale", "worker=2", "worker", "dashboard")
+    stack.up("dashboard")
+    stack.up("worker", scale=2)
     budget = [str(_TRIALS)]
     done = "SELECT count(*) FROM search_trials t JOIN search_studies s ON s.id = t.study_id"
     done += " WHERE s.name = 'toy' AND t.state = 'complete'"
@@ -282,7 +283,7 @@ def _ended(stack: Stack, container: str) -> str:
         RuntimeError: it failed, or does not end.
     """
     wait_until(f"{container} ends", lambda: not stack.inspect(container)["State"]["Running"], 300)
-    said = stack.podman("logs", container)
+    said = stack.logs(container)
     code = stack.inspect(container)["State"]["ExitCode"]
     if code != 0:
         message = f"{container} ended with {code}: {said[-2000:]}"
@@ -349,8 +350,7 @@ def _print_logs(stack: Stack) -> None:
     for service in ("postgres", "init", "dashboard", "worker"):
         with suppress(RuntimeError):
             for name in stack.containers(service, running=False):
-                said = stack.podman("logs", "--tail", "30", name)
-                print(f"--- {name}\n{said}", file=sys.stderr)
+                print(f"--- {name}\n{stack.logs(name)[-2000:]}", file=sys.stderr)
 
 
 def _say(text: str) -> None:

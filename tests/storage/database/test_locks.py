@@ -50,6 +50,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_TRY_SECONDS", 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_patience")
 def test_migration_names_who_is_in_its_way_and_what_ends_it(
     engine: Engine, postgres_url: str, idle: "psycopg.Connection[tuple[object, ...]]"
@@ -71,6 +72,7 @@ def test_migration_names_who_is_in_its_way_and_what_ends_it(
     assert differences(engine) == []
 
 
+@pytest.mark.slow
 def test_migration_waits_and_goes_on(
     engine: Engine,
     idle: "psycopg.Connection[tuple[object, ...]]",
@@ -97,7 +99,6 @@ def test_migration_waits_and_goes_on(
     assert differences(engine) == []
 
 
-@pytest.mark.usefixtures("_no_patience")
 def test_prepared_transaction_is_named_too() -> None:
     class Row:
         pid = None

@@ -193,6 +193,7 @@ WIDER = (
 )
 
 
+@pytest.mark.slow
 def test_role_that_may_do_more_is_refused_with_what_narrows_it(
     engine: Engine, postgres_url: str
 ) -> None:
@@ -270,6 +271,7 @@ def test_rights_that_somebody_gave_to_everybody_are_named(
     assert left == [Excess(Source.EVERYBODY, "may change search_trials", remedy), *OPEN_DATABASES]
 
 
+@pytest.mark.slow
 def test_owner_who_is_no_superuser_makes_roles_and_is_told_what_is_left(
     postgres_url: str, postgres_server: str
 ) -> None:

@@ -66,6 +66,7 @@ class Stack:
             "POSTGRES_PORT": str(_free_port()),
             "DASHBOARD_PORT": str(self.dashboard_port),
             "WORKER_MEMORY": "4g",
+            "OMP_NUM_THREADS": "1",  # the model is tiny: more threads only wait
         }
 
     def _install(self) -> str:

@@ -50,8 +50,8 @@ name = "uniform"
 
 [evaluator]
 name = "retrieval"
-steps = 100
-batch_size = 64
+steps = 40
+batch_size = 16
 learning_rate = 5e-4
 
 [evaluator.train]

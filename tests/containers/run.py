@@ -247,15 +247,14 @@ def _finish(stack: Stack) -> None:
     stack.up("dashboard")
     stack.up("worker", scale=2)
     budget = [str(_TRIALS)]
-    done = "SELECT count(*) FROM search_trials t JOIN search_studies s ON s.id = t.study_id"
-    done += " WHERE s.name = 'toy' AND t.state = 'complete'"
+    toy = "FROM search_trials t JOIN search_studies s ON s.id = t.study_id"
+    toy += " WHERE s.name = 'toy' AND t.depth = 4"  # the whole base is tried, too
+    done = f"SELECT count(*) {toy} AND t.state = 'complete'"
     wait_until("the study is complete", lambda: stack.sql(done) == [budget], 900)
     for worker in stack.containers("worker", running=False):
         _ended(stack, worker)
 
-    subsets = "SELECT count(DISTINCT subset), count(*) FROM search_trials t"
-    subsets += " JOIN search_studies s ON s.id = t.study_id WHERE s.name = 'toy'"
-    assert stack.sql(subsets) == [[*budget, *budget]]
+    assert stack.sql(f"SELECT count(DISTINCT subset), count(*) {toy}") == [budget * 2]
     finished = "SELECT trial_id FROM search_attempts WHERE outcome = 'completed' GROUP BY 1"
     assert stack.sql(f"{finished} HAVING count(*) > 1") == []
     status, answer = _ask(stack, "/api/studies")

@@ -255,7 +255,7 @@ def _finish(stack: Stack) -> None:
         _ended(stack, worker)
 
     assert stack.sql(f"SELECT count(DISTINCT subset), count(*) {toy}") == [budget * 2]
-    finished = "SELECT trial_id FROM search_attempts WHERE outcome = 'completed' GROUP BY 1"
+    finished = "SELECT trial_id FROM search_attempts WHERE outcome = 'complete' GROUP BY 1"
     assert stack.sql(f"{finished} HAVING count(*) > 1") == []
     status, answer = _ask(stack, "/api/studies")
     assert status == 200

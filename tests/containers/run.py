@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, suppress
@@ -115,7 +116,9 @@ def main() -> int:
         try:
             _check(containers)
         except (RuntimeError, AssertionError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            # the last frame of it is the promise that does not hold
+            where = traceback.extract_tb(error.__traceback__)[-1].line
+            print(f"error: {str(error) or where}", file=sys.stderr)
             _print_logs(containers)
             return 1
 

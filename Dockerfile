@@ -2,19 +2,23 @@
 #
 #     docker build --tag layer-search .
 #
+# PYTHON_IMAGE takes another base, or the same one pinned by its digest (`...@sha256:...`).
+#
 # On Linux x86-64 pip's own index holds a torch built for CUDA, which also runs on a CPU and makes a
 # large image. TORCH_INDEX takes the URL of an index with another build of the same version:
 #
 #     docker build --build-arg TORCH_INDEX=URL --tag layer-search .
 
-ARG PYTHON=3.11
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
-FROM python:${PYTHON}-slim-bookworm AS base
+FROM ${PYTHON_IMAGE} AS base
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 # the hub's downloads and results on their way to the store: volumes there inherit this owner
 RUN useradd --create-home --uid 1000 search \
-    && install -d -o search -g search /home/search/.cache/huggingface \
-        /home/search/.local /home/search/.local/state /home/search/.local/state/layer-search
+    && install -d -o search -g search /home/search/.cache/huggingface /home/search/.local \
+        /home/search/.local/state \
+    && install -d -m 700 -o search -g search /home/search/.local/state/layer-search
+COPY docker/with-secrets /usr/local/bin/
 WORKDIR /app
 COPY constraints.txt ./
 
@@ -26,7 +30,7 @@ RUN pip install --constraint constraints.txt \
 USER 1000
 WORKDIR /home/search
 EXPOSE 8080
-ENTRYPOINT ["optuna-dashboard"]
+ENTRYPOINT ["with-secrets", "optuna-dashboard"]
 
 
 FROM base AS worker
@@ -47,5 +51,5 @@ COPY storage storage
 RUN pip install --no-deps .
 USER 1000
 WORKDIR /home/search
-ENTRYPOINT ["layer-search"]
+ENTRYPOINT ["with-secrets", "layer-search"]
 CMD ["--help"]

@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import ProgrammingError
 
 from storage.database import available, connect, display_url, parse_url
+from storage.database.locks import SETUP_LOCK, locked
+from storage.database.retry import PATIENCE_SECONDS
 from storage.errors import InputError, StorageError, StoreMissingError, StoreOutdatedError
 from storage.migrations import SCHEMA_VERSION, schema_version
 
-_LOCK_KEY = 7_265_148  # any number; the same one in every process that sets a store up
-_LOCK_SECONDS = 120  # longer than the largest migration known
+_INSUFFICIENT_PRIVILEGE = "42501"  # an SQLSTATE
 
 
 def open_store(url: str, *, create: bool = False) -> Engine:
@@ -102,7 +104,7 @@ def make_ready(engine: Engine) -> None:
 
     Raises:
         InputError: the folder of an SQLite file does not exist.
-        StorageError: a newer release made the store.
+        StorageError: a newer release made the store, the role may not, or others do not end.
     """
     if is_ready(engine):
         return
@@ -112,7 +114,16 @@ def make_ready(engine: Engine) -> None:
     from storage.migrations.upgrade import upgrade  # noqa: PLC0415
 
     with _lock(engine):
-        upgrade(engine)
+        if is_ready(engine):  # another process was faster
+            return
+        try:
+            upgrade(engine)
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+                raise
+            place = display_url(engine.url)
+            message = f"this role may not make or change the tables of {place}: let their owner"
+            raise StorageError(message) from error
 
 
 def _is_missing_file(url: URL) -> bool:
@@ -135,9 +146,11 @@ def _file_lock(path: Path) -> Iterator[None]:
     """
     path.touch()  # the library would try again until its time is up, whatever the reason
     try:
-        lock = FileLock(path).acquire(timeout=_LOCK_SECONDS)
+        lock = FileLock(path).acquire(timeout=PATIENCE_SECONDS)
     except Timeout as error:
-        message = f"another process has held {path} for {_LOCK_SECONDS} s: end it, or wait for it"
+        message = (
+            f"another process has held {path} for {PATIENCE_SECONDS} s: end it, or wait for it"
+        )
         raise StorageError(message) from error
 
     with lock:
@@ -152,12 +165,6 @@ def _lock(engine: Engine) -> Iterator[None]:
             yield
         return
 
-    with engine.connect() as connection:  # the lock ends with this connection, whatever happens
-        connection.execute(text("SET lock_timeout = 0; SET statement_timeout = 0"))
-        connection.execute(text(f"SELECT pg_advisory_lock({_LOCK_KEY})"))
-        connection.commit()
-        try:
-            yield
-        finally:
-            connection.execute(text(f"SELECT pg_advisory_unlock({_LOCK_KEY})"))
-            connection.invalidate()  # its settings must not go back into the pool
+    # a transaction that waits beside the setup: the lock ends with it, whatever happens
+    with locked(engine, SETUP_LOCK):
+        yield

@@ -1,19 +1,23 @@
 """The upgrade of a store to the newest schema."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
-from storage.database import display_url, write
+from storage.database import display_url, read, write
 from storage.database.engine import enable_write_ahead_log
+from storage.database.locks import locked, table_lock
 from storage.database.optuna_storage import create_optuna_tables
 from storage.errors import StorageError
 from storage.leaderboard.standings import rebuild_standings
 from storage.leaderboard.views import VIEWS
-from storage.migrations import schema_version
+from storage.migrations import VERSION_TABLE, schema_version
+from storage.schema import Table
 
 
 def alembic_config() -> Config:
@@ -43,7 +47,7 @@ def upgrade(engine: Engine) -> None:
         enable_write_ahead_log(engine)
     create_optuna_tables(engine.url)
 
-    with write(engine) as connection:
+    with _exclusive(engine) as connection:
         for name in reversed(VIEWS):
             connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
         config.attributes["connection"] = connection
@@ -51,3 +55,23 @@ def upgrade(engine: Engine) -> None:
         rebuild_standings(connection)
         for definition in VIEWS.values():  # tables are migrated, views are made anew
             connection.execute(text(definition))
+
+
+@contextmanager
+def _exclusive(engine: Engine) -> Iterator[Connection]:
+    """Open a write transaction with exclusive use of our tables and views.
+
+    Raises:
+        StorageError: others use them, and do not end; the message names them.
+    """
+    if engine.dialect.name == "sqlite":
+        with write(engine) as connection:
+            yield connection
+        return
+
+    # all at once: a migration that waits in its midst would hold up every worker meanwhile
+    names = [*Table.metadata.tables, VERSION_TABLE, *VIEWS]
+    with read(engine) as connection:
+        lock = table_lock(connection, names, "migrate")
+    with locked(engine, lock) as connection:
+        yield connection

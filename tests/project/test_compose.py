@@ -60,7 +60,7 @@ def test_the_compose_file_runs_real_commands() -> None:
     ours = {name: service["command"] for name, service in SERVICES.items() if "command" in service}
     assert ours.pop("dashboard")[0] == "postgresql+psycopg://reader@postgres/search"
     assert ours == {
-        "init": ["init", "--reader", "reader"],
+        "init": ["init", "--worker", "worker", "--reader", "reader", "--dedicated"],
         "worker": ["work"],
         "worker-gpu": ["work"],
     }
@@ -76,27 +76,99 @@ def test_the_compose_file_listens_on_this_machine_only() -> None:
     }
 
 
-def test_the_compose_file_takes_passwords_from_the_environment() -> None:
-    given = [
-        value
-        for service in SERVICES.values()
-        for name, value in service.get("environment", {}).items()
-        if "PASSWORD" in name
-    ]
-    assert len(given) == 6
-    found = [re.fullmatch(r"\$\{([A-Z_]+):\?[^}]+\}", value) for value in given]
-    names = {match[1] for match in found if match}
-    assert all(found)
-    assert names == {"POSTGRES_PASSWORD", "READER_PASSWORD"}
+def test_each_service_is_given_its_own_passwords_as_files() -> None:
+    files = COMPOSE["secrets"]
+    assert files == {
+        f"{role}_password": {"file": f"${{SECRETS:-./secrets}}/{role}"}
+        for role in ("owner", "worker", "reader")
+    }
+    for name, service in SERVICES.items():
+        given = {
+            variable: value
+            for variable, value in service["environment"].items()
+            if "PASSWORD" in variable
+        }
+        assert given, name
+        assert all(variable.endswith("_FILE") for variable in given)
+        assert set(given.values()) == {f"/run/secrets/{secret}" for secret in service["secrets"]}
     assert re.findall(r"://[^\s/@]*:[^\s/@]*@", COMPOSE_TEXT) == []
 
-    offered = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^(\w+)=(.*)$", offered, re.MULTILINE)) == {
-        "POSTGRES_PASSWORD": "CHANGE_ME",
-        "READER_PASSWORD": "CHANGE_ME_TOO",
+    roles = {name: service["secrets"] for name, service in SERVICES.items() if name != "init"}
+    assert roles == {
+        "postgres": ["owner_password"],
+        "worker": ["worker_password"],
+        "worker-gpu": ["worker_password"],
+        "dashboard": ["reader_password"],
     }
-    optional = set(re.findall(r"\$\{(\w+):-", COMPOSE_TEXT))
-    assert optional == set(re.findall(r"^# (\w+)=", offered, re.MULTILINE))
+    users = {
+        name: re.search(r"postgresql\S*://(\w+)@", str(service))
+        for name, service in SERVICES.items()
+    }
+    assert {name: user and user[1] for name, user in users.items()} == {
+        "postgres": None,
+        "init": "search",
+        "worker": "worker",
+        "worker-gpu": "worker",
+        "dashboard": "reader",
+    }
+
+
+def test_every_service_is_confined() -> None:
+    for service in SERVICES.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "/tmp" in service["tmpfs"]  # noqa: S108 - of the container
+        assert re.fullmatch(r"\d+g|\$\{[A-Z]+_MEMORY:-\d+g\}", service["mem_limit"])
+        assert 0 < service["pids_limit"] <= 1024
+        assert service.get("privileged") is None
+    assert SERVICES["postgres"]["user"] == "postgres"
+
+
+def test_optional_variables_are_offered_with_their_defaults() -> None:
+    offered = (ROOT / ".env.example").read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE_TEXT))
+    assert dict(re.findall(r"^# (\w+)=(.*)$", offered, re.MULTILINE)) == defaults
+    assert re.findall(r"^\w+=", offered, re.MULTILINE) == []
+
+
+def test_images_are_named_so_that_a_digest_can_stand_for_the_tag() -> None:
+    named = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    defaults = dict(re.findall(r"\$\{(\w+_IMAGE):-([^}]*)\}", COMPOSE_TEXT))
+    assert named == [defaults["PYTHON_IMAGE"]]
+    for image in defaults.values():  # registry, repository and tag, none of them left to a default
+        assert re.fullmatch(r"docker\.io/library/\w+:[\w.-]+", image)
+    assert re.findall(r"^FROM (\S+) AS base$", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}"]
+
+
+SECRETS = ROOT / "docker" / "with-secrets"
+
+
+def test_entrypoint_hands_passwords_over(tmp_path: Path) -> None:
+    word = "a b'\"$HOME`id`\\"
+    (tmp_path / "word").write_text(f"{word}\n", encoding="utf-8")
+    shown = "import os; print(os.environ['PGPASSWORD'], 'PGPASSWORD_FILE' in os.environ)"
+    done = subprocess.run(
+        [SECRETS, sys.executable, "-c", shown],
+        env={"PGPASSWORD_FILE": str(tmp_path / "word"), "HOME": "/"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (f"{word} False\n", "", 0)
+
+
+def test_entrypoint_says_which_password_it_cannot_read(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [SECRETS, "true"],
+        env={"LAYER_SEARCH_READER_PASSWORD_FILE": str(tmp_path / "none"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: user ")
+    assert done.stderr.endswith(f"{tmp_path}/none, which LAYER_SEARCH_READER_PASSWORD_FILE names\n")
 
 
 def test_the_compose_file_builds_stages_that_the_dockerfile_has() -> None:
@@ -105,7 +177,10 @@ def test_the_compose_file_builds_stages_that_the_dockerfile_has() -> None:
     assert wanted == {"worker", "dashboard"}
     assert wanted < stages
     declared = set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
-    assert set(COMPOSE["x-worker"]["build"]["args"]) <= declared
+    given = {
+        arg for service in SERVICES.values() for arg in service.get("build", {}).get("args", {})
+    }
+    assert given <= declared
 
 
 def test_the_images_run_as_an_ordinary_user_on_pinned_versions() -> None:
@@ -118,7 +193,7 @@ def test_the_images_run_as_an_ordinary_user_on_pinned_versions() -> None:
     assert len(installs) == 4
     assert installs.pop() == "--no-deps ."
     assert all("--constraint constraints.txt" in install for install in installs)
-    assert text.count('ENTRYPOINT ["layer-search"]') == 1
+    assert text.count('ENTRYPOINT ["with-secrets", "layer-search"]') == 1
 
 
 def test_the_build_context_holds_all_that_the_dockerfile_copies() -> None:

@@ -28,7 +28,10 @@ from tests.support.page_folder import STORE, shorten, shorten_command
 
 POSTGRES = "postgresql://search@db.example/search"
 """The store on PostgreSQL, as the pages name it."""
-_ELSEWHERE = ("docker", "sbatch", "kubectl", "ray", "cp", "source", "pip", "optuna-dashboard")
+_ELSEWHERE = (
+    *("docker", "sbatch", "kubectl", "ray", "source", "pip", "optuna-dashboard"),
+    *("cp", "mkdir", "chmod", "for"),
+)
 """Programs whose blocks are marked as not run, and whose options are not ours to check."""
 
 _WHOLE_STUDY: dict[str, Any] = {

@@ -1,16 +1,19 @@
 """Commands that keep the store: init, replicate, release."""
 
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from search.cli.options import DEFAULT_STORE, Depth, Store, StudyName
-from search.cli.output import say
+from search.cli.output import remark, say
 from search.cli.store import connected, opened, require_stored_depth
+from search.errors import InputError
 from search.study.replication import replicate_depth
 from storage.database import display_url
-from storage.database.roles import create_reader
+from storage.database.rights import Excess
+from storage.database.roles import create_reader, create_worker
 from storage.queue import release_host
 from storage.setup import make_ready
 from storage.studies import find_study
@@ -22,6 +25,7 @@ EXAMPLES = {
     "release": "Example: layer-search release gpu-7.example",
 }
 _READER_PASSWORD = "LAYER_SEARCH_READER_PASSWORD"  # noqa: S105 - the name of a variable
+_WORKER_PASSWORD = "LAYER_SEARCH_WORKER_PASSWORD"  # noqa: S105 - the name of a variable
 
 
 def init(
@@ -33,21 +37,53 @@ def init(
             help="Also create this PostgreSQL role, which may read everything and change nothing.",
         ),
     ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also create this PostgreSQL role, which may write results and change no tables.",
+        ),
+    ] = None,
+    dedicated: Annotated[
+        bool,
+        typer.Option(
+            "--dedicated",
+            help="The server has no other use: close its other databases to these roles.",
+        ),
+    ] = False,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Create the store, or migrate one that an older release made. Launching does it too.
 
-    The reader's password is taken from LAYER_SEARCH_READER_PASSWORD.
+    Passwords are taken from LAYER_SEARCH_READER_PASSWORD and LAYER_SEARCH_WORKER_PASSWORD. A role
+    that is there already is renewed, or refused if it may do more.
     """
+    if dedicated and reader is None and worker is None:
+        message = "--dedicated is for the roles: name one with --reader or --worker"
+        raise InputError(message)
+
     with connected(store) as engine:
         make_ready(engine)
         say(f"{display_url(engine.url)} is ready")
 
+        if worker is not None:
+            password = os.environ.get(_WORKER_PASSWORD) or None
+            excess = create_worker(engine, worker, password, dedicated=dedicated)
+            _tell(f"role {worker}", "may work", password, _WORKER_PASSWORD, excess)
         if reader is not None:
             password = os.environ.get(_READER_PASSWORD) or None
-            create_reader(engine, reader, password)
-            hint = "" if password else f"; it has no new password: set {_READER_PASSWORD}"
-            say(f"role {reader} may read{hint}")
+            excess = create_reader(engine, reader, password, dedicated=dedicated)
+            _tell(f"role {reader}", "may read", password, _READER_PASSWORD, excess)
+
+
+def _tell(
+    role: str, purpose: str, password: str | None, variable: str, excess: Sequence[Excess]
+) -> None:
+    """Print the role that was made, and a remark for each right that every role has."""
+    hint = "" if password else f"; it has no new password: set {variable}"
+    say(f"{role} {purpose}{hint}")
+    for found in excess:
+        remark(f"{role} {found.right}, as every role of the server may; {found.remedy} ends it")
 
 
 def replicate(

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, delete, exists, select, update
 
-from storage.database import insert_missing, read, write
+from storage.database import insert_missing, patient, read, write
 from storage.errors import InputError
 from storage.schema import Depth, Screen, Study, Task
 
@@ -109,6 +109,7 @@ def optuna_name(study: str, depth: int) -> str:
     return f"{study}/L{depth}"
 
 
+@patient
 def begin_study(
     engine: Engine,
     definition: StudyDefinition,
@@ -169,6 +170,7 @@ def _update(connection: Connection, record: StudyRecord, change: StudyUpdate) ->
     )
 
 
+@patient
 def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int]) -> None:
     """Set the trial budget of each depth in `budgets`, adding depths the study does not have."""
     with write(engine) as connection:
@@ -183,6 +185,7 @@ def _write_budgets(connection: Connection, record: StudyRecord, budgets: Mapping
         connection.execute(update(Depth).where(*here).values(budget=budget))
 
 
+@patient
 def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> StudyRecord:
     """Set whether workers try the whole base, too, and return the study as it is then."""
     with write(engine) as connection:
@@ -191,6 +194,7 @@ def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> Study
         return _find(connection, record.name)
 
 
+@patient
 def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
     """Make room for trials of `depth` that no budget counts; changes nothing where it exists.
 
@@ -212,6 +216,7 @@ def _depth_row(record: StudyRecord, depth: int, budget: int) -> dict[str, object
     }
 
 
+@patient
 def find_study(engine: Engine, name: str) -> StudyRecord:
     """Return the study `name`.
 
@@ -243,6 +248,7 @@ def _find(connection: Connection, name: str) -> StudyRecord:
     return StudyRecord(**fields, is_screened=bool(connection.execute(screened).scalar()))
 
 
+@patient
 def study_names(engine: Engine) -> list[str]:
     """Return the names of all studies, sorted."""
     with read(engine) as connection:

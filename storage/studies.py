@@ -255,6 +255,13 @@ def study_names(engine: Engine) -> list[str]:
         return list(connection.execute(select(Study.name).order_by(Study.name)).scalars())
 
 
+@patient
+def study_names_by_uid(engine: Engine) -> dict[str, str]:
+    """Return the name of each study by its `uid`."""
+    with read(engine) as connection:
+        return {row.uid: row.name for row in connection.execute(select(Study.uid, Study.name))}
+
+
 def delete_study(engine: Engine, name: str) -> None:
     """Delete a study with its trials, attempts and scores; Optuna's rows are not touched.
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from search.cli.output import console, say
 from storage.leaderboard import DepthStatus, Row
+from storage.queue import KeptFile
 
 _TIED = {None: "?", 0: "", 1: "tied"}
 
@@ -69,6 +70,23 @@ def print_statuses(rows: Sequence[DepthStatus]) -> None:
         for row in rows
     ]
     print_table("Studies", columns, cells)
+
+
+def print_kept(files: Sequence[KeptFile]) -> None:
+    """Print the files that this machine keeps of results."""
+    columns = ("study", "state", "written (UTC)", "bytes", "file", "reason")
+    cells = [
+        [
+            file.study or "not in the store",
+            file.state,
+            file.written,
+            file.bytes,
+            file.path,
+            file.reason,
+        ]
+        for file in files
+    ]
+    print_table("Results that this machine keeps", columns, cells)
 
 
 def print_ranking(rows: Sequence[Row], top: int | None = None) -> None:

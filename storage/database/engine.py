@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 _BUSY_SECONDS = 60  # that SQLite waits for a lock: longer than any transaction of a worker lasts
 
+
 def engine_settings(url: URL) -> dict[str, Any]:
     """Return the keyword arguments of `create_engine` for `url`, for our engine and Optuna's."""
     if url.get_backend_name() == "sqlite":

@@ -68,7 +68,7 @@ class Connector:
         return psycopg.connect(**self._arguments)
 
     def attach(self, engine: Engine) -> None:
-        """Let `engine`, which opens its connections with this, bring settings and leave replicas."""
+        """Let `engine`, whose connections this opens, bring settings and leave replicas."""
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "handle_error", _leave_read_only)
 

@@ -110,7 +110,12 @@ def available(url: URL) -> Iterator[None]:
 
 def explain(url: URL, error: DBAPIError) -> str:
     """Return an error of the driver as one line that names the store, never its password."""
-    reason = first_line(error.orig or error)
+    reason = reason_of(error)
     if url.password:
         reason = reason.replace(str(url.password), "***")
     return f"cannot use the store {display_url(url)}: {reason}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what the driver of the database says, or of any other error."""
+    return first_line(getattr(error, "orig", None) or error)

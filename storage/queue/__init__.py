@@ -1,11 +1,13 @@
 """The queue of trials: who holds which trial, and how results reach the store exactly once.
 
 `TrialQueue` is the door for workers, with its records. `enqueue` and `release_host` are actions of
-people, which need no worker; `Outbox`, `state_folder` and `lease_seconds` are of this machine.
+people, which need no worker; `Outbox`, `list_kept`, `remove_kept`, `state_folder` and
+`lease_seconds` are of this machine.
 """
 
 from storage.queue.claims import Claim, NewTrial, enqueue
 from storage.queue.lease import LEASE_SECONDS, Lease, lease_seconds
+from storage.queue.leftovers import KeptFile, list_kept, remove_kept
 from storage.queue.mirroring import UnmirroredTrial
 from storage.queue.outbox import Outbox, state_folder
 from storage.queue.release import release_host
@@ -16,6 +18,7 @@ from storage.queue.worker_id import WorkerId
 __all__ = [
     "LEASE_SECONDS",
     "Claim",
+    "KeptFile",
     "Lease",
     "NewTrial",
     "Outbox",
@@ -26,6 +29,8 @@ __all__ = [
     "WorkerId",
     "enqueue",
     "lease_seconds",
+    "list_kept",
     "release_host",
+    "remove_kept",
     "state_folder",
 ]

@@ -4,6 +4,7 @@ import logging
 import time
 
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from storage.errors import InputError
@@ -77,6 +78,15 @@ def test_leaving_a_long_lease_takes_no_time(worker: Workers) -> None:
         pass
     assert time.monotonic() - start < 1
     assert not lease._thread.is_alive()
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_worker_that_computes_for_long_holds_no_connection(engine: Engine, worker: Workers) -> None:
+    queue = worker()
+    held = queue.claim(TRIAL)
+    assert engine.pool.checkedin() == 1  # type: ignore[attr-defined]
+    assert queue.renew(held) is True
+    assert engine.pool.checkedin() == 0  # type: ignore[attr-defined]
 
 
 # how long it lasts

@@ -81,6 +81,7 @@ def join(url: str, _folder: Path) -> Session:
     return join_session(engine, find_study(engine, "s"), Sums())
 
 
+@pytest.mark.slow
 @on_postgres
 @pytest.mark.parametrize("start", [start_anew, join])
 def test_start_goes_on_whichever_of_its_statements_is_cut(
@@ -116,9 +117,10 @@ class Hasty:
 # a failover
 
 
+@pytest.mark.slow
 @on_postgres
 def test_server_that_takes_no_writes_for_a_while_is_an_outage(
-    engine: Engine, begin: Begin, store_url: str
+    engine: Engine, begin: Begin, store_url: str, postgres_server: str
 ) -> None:
     name = parse_url(store_url).database
     timers: list[threading.Timer] = []
@@ -126,8 +128,11 @@ def test_server_that_takes_no_writes_for_a_while_is_an_outage(
     def demote(_: Subset) -> None:
         if not timers:
             run_sql(store_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on", CUT)
-            promote = f"ALTER DATABASE {name} RESET default_transaction_read_only"
-            timers.append(threading.Timer(0.3, run_sql, (store_url, promote)))
+            promote = (
+                postgres_server,
+                f"ALTER DATABASE {name} RESET default_transaction_read_only",
+            )
+            timers.append(threading.Timer(0.3, run_sql, promote))
             timers[0].start()
 
     run_trials(begin(Sums(demote)), Watcher())

@@ -89,11 +89,11 @@ def test_worker_that_nobody_sees_is_taken_for_dead_when_its_lease_ran_out(
     worker(lease=-1).claim(new_trial(SUBSET))
     first = worker("b", lease=-1).take_over([4])
     assert first is not None
-    again = worker("b").take_over([4])
+    again = worker("c").take_over([4])
     assert again is not None
     assert (first.crashes, again.crashes) == (1, 2)
 
-    worker("b").give_back(again, broke="RuntimeError")
+    worker("c").give_back(again, broke="RuntimeError")
     assert only_trial(engine)["crashes"] == 3
 
 

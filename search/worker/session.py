@@ -100,8 +100,7 @@ def begin_session(
 
     def join(record: StudyRecord) -> StudyUpdate | None:
         said, update = _take_over(record, file, base, accept_drift=accept_drift)
-        if said:  # called again after an outage, which may have swallowed nothing but the answer
-            changes[:] = said
+        changes[:] = said or changes  # after an outage it is called again, with nothing to say
         return update
 
     make_ready(engine)

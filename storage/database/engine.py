@@ -11,16 +11,20 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.database.postgresql import Connector
+
 _BUSY_SECONDS = 60  # that SQLite waits for a lock: longer than any transaction of a worker lasts
 
 
-def engine_settings(url: URL) -> dict[str, Any]:
-    """Return the keyword arguments of `create_engine` for `url`, for our engine and Optuna's."""
+def engine_settings(url: URL, **arguments: object) -> dict[str, Any]:
+    """Return the keyword arguments of `create_engine` for `url`, for our engine and Optuna's.
+
+    Args:
+        url: the store.
+        **arguments: of PostgreSQL's driver, for each connection.
+    """
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
-
-    # imported here: only stores on PostgreSQL need the driver
-    from storage.database.postgresql import Connector  # noqa: PLC0415
 
     return {
         "pool_pre_ping": True,
@@ -28,7 +32,7 @@ def engine_settings(url: URL) -> dict[str, Any]:
         "pool_size": 1,
         "max_overflow": 1,
         "pool_recycle": 1800,
-        "creator": Connector(url),
+        "creator": Connector(url, **arguments),
     }
 
 

@@ -34,9 +34,10 @@ class Connector:
 
     Args:
         url: the store.
+        **arguments: of the driver, besides the ones here and those of the URL.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, **arguments: object) -> None:
         _, given = url.get_dialect()().create_connect_args(url)
         self._own_options = str(given.pop("options", ""))
         self._takes_options = True
@@ -52,6 +53,7 @@ class Connector:
             "tcp_user_timeout": 60_000,
             "prepare_threshold": None,
             **given,
+            **arguments,
         }
 
     def __call__(self) -> "psycopg.Connection[Any]":

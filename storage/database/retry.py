@@ -117,5 +117,5 @@ def explain(url: URL, error: DBAPIError) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of what the driver of the database says, or of any other error."""
+    """Return the first line of an error: the driver's own words, where it comes from a driver."""
     return first_line(getattr(error, "orig", None) or error)

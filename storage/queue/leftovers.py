@@ -67,7 +67,7 @@ def list_kept(engine: Engine) -> list[KeptFile]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, by name; nothing where there is none.
+    """Return the files and folders in a folder, by name; an empty list without the folder.
 
     Raises:
         StorageError: it cannot be read.
@@ -82,7 +82,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _describe(path: Path, study: str | None) -> KeptFile:
-    """Return what there is to say of one file."""
+    """Return the description of one file of the outbox."""
     status, reason = path.stat(), None
     if path.suffix == REFUSED:
         try:

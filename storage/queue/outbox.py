@@ -136,7 +136,7 @@ class Outbox:
             self._leave(path, "cannot remove", error)
 
     def set_aside(self, path: Path, reason: str) -> None:
-        """Keep a result that the store will never take from the others, for people to look at."""
+        """Rename the file of a result that the store never takes, so that no worker reads it."""
         log.warning("cannot deliver the result kept in %s: %s; set aside", path, reason)
         try:
             path.replace(path.with_suffix(REFUSED))
@@ -153,7 +153,7 @@ class Outbox:
             self.folder.rmdir()
 
     def _files(self, *suffixes: str) -> Iterator[Path]:
-        """Yield the files with any of `suffixes`, those that wait if none is given, by name."""
+        """Yield the files with any of `suffixes`, by name; waiting results when none is given."""
         try:
             paths = sorted(self.folder.iterdir(), key=lambda path: path.name)
         except FileNotFoundError:
@@ -166,13 +166,13 @@ class Outbox:
                 yield path
 
     def _tell(self, path: Path, action: str, error: Exception) -> None:
-        """Say, once, what could not be done."""
+        """Warn, once for each path, that an action on it failed."""
         if path not in self._told:
             log.warning("%s %s: %s; left for later", action, path, reason_of(error))
             self._told.add(path)
 
     def _leave(self, path: Path, action: str, error: Exception) -> None:
-        """Say, once, what could not be done, and leave the file to a later worker."""
+        """Warn that an action on a file failed, and do not look at the file again."""
         self._tell(path, action, error)
         self._left.add(path)
 
@@ -189,7 +189,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 class _KeptClaim(BaseModel):
-    """The claim of a kept result, without what the store knows better."""
+    """The claim of a kept result, without the fields that are read from the store."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 

@@ -12,7 +12,7 @@ import pytest
 from search.worker.loop import run_trials
 from search.worker.session import begin_session
 from storage.setup import open_store
-from tests.support.stores import query
+from tests.support.stores import query, worker_id
 from tests.support.workers import Sums, Watcher, assert_mirrored, states, study_file
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -39,10 +39,11 @@ def test_more_workers_than_connections_lose_nothing(pooled: str, tmp_path: Path)
     open_store(pooled, create=True).dispose()
     broken: list[BaseException] = []
 
-    def work() -> None:
+    def work(name: str) -> None:
         engine = open_store(pooled)
         try:
             session = begin_session(engine, study_file(trials={"2": 9, "3": 9}), tmp_path, Sums())
+            session.queue._worker = worker_id(name)  # as if in a process of its own
             for _ in range(9):  # more often than a driver needs to prepare a statement
                 session.queue.remaining(2)
             run_trials(session, Watcher())
@@ -52,7 +53,7 @@ def test_more_workers_than_connections_lose_nothing(pooled: str, tmp_path: Path)
         finally:
             engine.dispose()
 
-    threads = [threading.Thread(target=work) for _ in range(2 * CONNECTIONS)]
+    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(2 * CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:

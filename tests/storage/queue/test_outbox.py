@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError
 
 from storage.queue import Claim, Outbox, Result, TaskResult, TrialQueue, state_folder
 from storage.queue.outbox import _sync_folder

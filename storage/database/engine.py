@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.database.pool import SharingPool
 from storage.database.postgresql import Connector
 
 _BUSY_SECONDS = 60  # that SQLite waits for a lock: longer than any transaction of a worker lasts
@@ -27,6 +28,7 @@ def engine_settings(url: URL, **arguments: object) -> dict[str, Any]:
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
 
     return {
+        "poolclass": SharingPool,
         "pool_pre_ping": True,
         # one for the worker; a second while it renews its lease and is at the store besides
         "pool_size": 1,

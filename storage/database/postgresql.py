@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, ExceptionContext
 
+from storage.database.pool import share
 from storage.database.retry import READ_ONLY
 
 # The limits end a statement that hangs, well before the two minutes of a lease. No just-in-time
@@ -70,7 +71,8 @@ class Connector:
         return psycopg.connect(**self._arguments)
 
     def attach(self, engine: Engine) -> None:
-        """Let `engine`, whose connections this opens, bring settings and leave replicas."""
+        """Let `engine`, whose connections this opens, bring settings, leave replicas, and share."""
+        share(engine)
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "handle_error", _leave_read_only)
 

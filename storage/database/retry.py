@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from storage.database.pool import close_idle_connections
 from storage.database.url import display_url
 from storage.errors import StoreUnavailableError, first_line
 
@@ -81,15 +82,19 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, (UnicodeError, OverflowError))  # before it was asked at all
 
 
+def _before_wait(state: tenacity.RetryCallState) -> None:
+    """Say that the database is waited for, and hold no connection meanwhile."""
+    log.warning("the store does not answer, trying again (attempt %d)", state.attempt_number)
+    close_idle_connections()
+
+
 def patient(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
     """Repeat `function` over outages of up to ten minutes; it must be safe to repeat."""
     retrying = tenacity.retry(
         retry=tenacity.retry_if_exception(is_outage),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
         stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
-        before_sleep=lambda state: log.warning(
-            "the store does not answer, trying again (attempt %d)", state.attempt_number
-        ),
+        before_sleep=_before_wait,
         reraise=True,
     )
     return retrying(function)

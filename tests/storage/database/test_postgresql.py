@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: full servers, poolers that take no settings, failovers."""
 
+import threading
 from typing import Any
 
 import psycopg
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from storage.database import connect, is_outage, parse_url, read, write
+from storage.database import connect, is_outage, parse_url, patient, read, write
 from storage.database.engine import engine_settings
 from tests.support.databases import run_sql
 from tests.support.stores import query
@@ -44,9 +45,11 @@ def test_server_without_a_free_connection_is_waited_for(postgres_url: str) -> No
         run_sql(postgres_url, f"DROP ROLE {CROWD}")
 
 
-@pytest.mark.parametrize("changed", [{"username": "nobody_here"}, {"database": "nothing_here"}])
-def test_server_that_will_refuse_again_is_not(postgres_url: str, changed: dict[str, str]) -> None:
-    engine = connect(parse_url(postgres_url).set(**changed))
+@pytest.mark.parametrize("changed", ["username", "database"])
+def test_server_that_will_refuse_again_is_not(postgres_url: str, changed: str) -> None:
+    url = parse_url(postgres_url)
+    nobody, nothing = url.set(username="nobody_here"), url.set(database="nothing_here")
+    engine = connect(nobody if changed == "username" else nothing)
     with pytest.raises(OperationalError, match="does not exist") as caught, read(engine):
         pass
     assert not is_outage(caught.value)
@@ -62,6 +65,35 @@ def test_statements_are_not_prepared_on_a_connection_that_may_change(on_postgres
     for _ in range(8):
         assert query(on_postgres, "SELECT 1") == [(1,)]
     assert query(on_postgres, "SELECT count(*) FROM pg_prepared_statements") == [(0,)]
+
+
+def test_workers_that_wait_hold_nothing_that_others_wait_for(postgres_url: str) -> None:
+    """Two workers with two connections to share, each of which needs both for a moment."""
+    run_sql(postgres_url, f"CREATE ROLE {CROWD} LOGIN CONNECTION LIMIT 2")
+    url = parse_url(postgres_url).set(username=CROWD)
+    engines = [connect(url), connect(url)]
+    start = threading.Barrier(2)
+    done = []
+
+    def work(engine: Engine) -> None:
+        assert query(engine, "SELECT 1") == [(1,)]
+        start.wait()  # each has one, and keeps it
+        use_both(engine)
+        engine.dispose()  # it has ended
+        done.append(engine)
+
+    @patient
+    def use_both(engine: Engine) -> None:
+        with read(engine), read(engine) as connection:
+            connection.execute(text("SELECT 1"))
+
+    threads = [threading.Thread(target=work, args=(engine,), daemon=True) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert len(done) == 2
+    run_sql(postgres_url, f"DROP ROLE {CROWD}")
 
 
 # settings

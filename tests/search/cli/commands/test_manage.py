@@ -208,8 +208,13 @@ def test_results_that_this_machine_keeps_are_listed_and_cleaned(
     assert "not in the store" in refused.stdout
 
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    asked = []
-    monkeypatch.setattr(typer, "confirm", lambda text: bool(asked.append(text)))
+    asked: list[str] = []
+
+    def refuse(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(typer, "confirm", refuse)
     kept = run_command("outbox", "--clean", "--store", store_url)
     assert (kept.returncode, kept.stderr, gone.exists()) == (0, "nothing was removed\n", True)
     begun = f"Remove 1 files, 1 of them of studies that {store_url} does not have?"

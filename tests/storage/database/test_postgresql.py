@@ -73,7 +73,7 @@ def test_workers_that_wait_hold_nothing_that_others_wait_for(postgres_url: str) 
     url = parse_url(postgres_url).set(username=CROWD)
     engines = [connect(url), connect(url)]
     start = threading.Barrier(2)
-    done = []
+    done: list[Engine] = []
 
     def work(engine: Engine) -> None:
         assert query(engine, "SELECT 1") == [(1,)]

@@ -96,6 +96,7 @@ def record_costs(
             connection.execute(insert(Speed).values(measured_at=utc_now(), **row))
 
 
+@patient
 def read_costs(engine: Engine, study_id: int) -> dict[Subset, CostRecord]:
     """Return the cost of each subset of a study that has one."""
     fields = [getattr(Cost, name) for name in CostRecord.__dataclass_fields__]
@@ -104,6 +105,7 @@ def read_costs(engine: Engine, study_id: int) -> dict[Subset, CostRecord]:
         return {subset: CostRecord(*values) for subset, *values in rows}
 
 
+@patient
 def read_speeds(
     engine: Engine, study_id: int, device: str | None = None
 ) -> dict[Subset, SpeedRecord]:

@@ -80,6 +80,7 @@ def record_screened(
             insert_missing(connection, Screen, rows)
 
 
+@patient
 def read_screened(
     engine: Engine, study_id: int, depth: int | None = None
 ) -> dict[str, list[ScreenedSubset]]:
@@ -96,6 +97,7 @@ def read_screened(
     return found
 
 
+@patient
 def replace_fits(
     engine: Engine, study_id: int, depths: Sequence[int], fits: Sequence[FitRecord]
 ) -> None:

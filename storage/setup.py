@@ -1,20 +1,32 @@
 """Creation and migration of a store: one step, under a lock, safe for many processes at once."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Engine
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import URL, Engine, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from storage.database import available, connect, display_url, parse_url
+from storage.database import (
+    available,
+    connect,
+    display_url,
+    explain,
+    is_outage,
+    parse_url,
+    patient,
+    read,
+)
 from storage.database.locks import SETUP_LOCK, locked
 from storage.database.retry import PATIENCE_SECONDS
 from storage.errors import InputError, StorageError, StoreMissingError, StoreOutdatedError
 from storage.migrations import SCHEMA_VERSION, schema_version
 
 _INSUFFICIENT_PRIVILEGE = "42501"  # an SQLSTATE
+
+log = logging.getLogger("layer-search")
 
 
 def open_store(url: str, *, create: bool = False) -> Engine:
@@ -36,6 +48,7 @@ def open_store(url: str, *, create: bool = False) -> Engine:
     engine = connect_store(url)
     try:
         with available(engine.url):
+            require_answer(engine)
             if create:
                 make_ready(engine)
             else:
@@ -53,6 +66,47 @@ def connect_store(url: str) -> Engine:
         InputError: the URL is bad.
     """
     return connect(parse_url(url))
+
+
+def require_answer(engine: Engine) -> None:
+    """Fail at once when the database does not answer; all that comes later waits out an outage."""
+    if not _is_missing_file(engine.url):
+        with engine.connect():
+            pass
+
+
+@patient
+def await_answer(engine: Engine) -> None:
+    """Wait until the database answers, for up to ten minutes, and say why it does not.
+
+    Raises:
+        StorageError: the role may only read.
+    """
+    try:
+        require_answer(engine)
+        if engine.dialect.name == "postgresql":
+            _require_writer(engine)
+    except DBAPIError as error:
+        if is_outage(error):
+            log.warning(explain(engine.url, error))
+        raise
+
+
+def _require_writer(engine: Engine) -> None:
+    """Refuse a role that is set to read only, as opposed to a server that is.
+
+    Raises:
+        StorageError: it is.
+    """
+    query = text(
+        "SELECT current_user, setting = 'on' AND source IN ('user', 'database user', 'client')"
+        " FROM pg_settings WHERE name = 'default_transaction_read_only'"
+    )
+    with read(engine) as connection:
+        role, is_reader = connection.execute(query).one()
+    if is_reader:
+        message = f"the role {role} may only read {display_url(engine.url)}: work as its owner"
+        raise StorageError(message)
 
 
 def is_ready(engine: Engine) -> bool:
@@ -99,6 +153,7 @@ def require_creatable(engine: Engine) -> None:
         raise StorageError(message)
 
 
+@patient
 def make_ready(engine: Engine) -> None:
     """Create a missing store, and migrate an older one.
 

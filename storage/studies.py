@@ -8,7 +8,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 from sqlalchemy import Connection, Engine, delete, exists, select, update
 
-from storage.database import insert_missing, read, write
+from storage.database import insert_missing, patient, read, write
 from storage.errors import InputError, StoreTamperedError
 from storage.schema import Depth, Screen, Study, Task
 from storage.values.text import check_base, check_folder, check_label, check_study_name, check_uid
@@ -125,6 +125,7 @@ def optuna_name(study: str, depth: int) -> str:
     return f"{study}/L{depth}"
 
 
+@patient
 def begin_study(
     engine: Engine,
     definition: StudyDefinition,
@@ -195,6 +196,7 @@ def _update(connection: Connection, record: StudyRecord, change: StudyUpdate) ->
     )
 
 
+@patient
 def set_budgets(engine: Engine, record: StudyRecord, budgets: Mapping[int, int]) -> None:
     """Set the trial budget of each depth in `budgets`, adding depths the study does not have."""
     with write(engine) as connection:
@@ -209,6 +211,7 @@ def _write_budgets(connection: Connection, record: StudyRecord, budgets: Mapping
         connection.execute(update(Depth).where(*here).values(budget=budget))
 
 
+@patient
 def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> StudyRecord:
     """Set whether workers try the whole base, too, and return the study as it is then."""
     with write(engine) as connection:
@@ -217,6 +220,7 @@ def set_reference(engine: Engine, record: StudyRecord, *, wanted: bool) -> Study
         return _find(connection, record.name)
 
 
+@patient
 def add_depth(engine: Engine, record: StudyRecord, depth: int) -> None:
     """Make room for trials of `depth` that no budget counts; changes nothing where it exists.
 
@@ -238,6 +242,7 @@ def _depth_row(record: StudyRecord, depth: int, budget: int) -> dict[str, object
     }
 
 
+@patient
 def find_study(engine: Engine, name: str) -> StudyRecord:
     """Return the study `name`.
 
@@ -291,10 +296,18 @@ def _first_mistake(error: ValidationError) -> str:
     return f"{where} {problem}, and is {given}"
 
 
+@patient
 def study_names(engine: Engine) -> list[str]:
     """Return the names of all studies, sorted."""
     with read(engine) as connection:
         return list(connection.execute(select(Study.name).order_by(Study.name)).scalars())
+
+
+@patient
+def study_names_by_uid(engine: Engine) -> dict[str, str]:
+    """Return the name of each study by its `uid`."""
+    with read(engine) as connection:
+        return {row.uid: row.name for row in connection.execute(select(Study.uid, Study.name))}
 
 
 def delete_study(engine: Engine, name: str) -> None:

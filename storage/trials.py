@@ -79,6 +79,7 @@ def _scored_by(study: Row[int, str, dict[str, Any]]) -> tuple[str, dict[str, Any
     return study.recipe_hash, {role: sha for role, sha in parts if role not in UNSCORED_ROLES}
 
 
+@patient
 def list_trials(engine: Engine, study: str, depth: int | None = None) -> list[Mapping[str, Any]]:
     """Return all trials of `study` in the order they were begun, one mapping of columns each.
 
@@ -111,6 +112,7 @@ def list_trials(engine: Engine, study: str, depth: int | None = None) -> list[Ma
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+@patient
 def seeds_by_subset(
     engine: Engine, study_id: int, subsets: Iterable[Subset]
 ) -> dict[Subset, set[int]]:

@@ -41,6 +41,7 @@ _COMMANDS = {
     "init": "manage",
     "replicate": "manage",
     "release": "manage",
+    "outbox": "removal",
     "delete": "removal",
 }
 """The module of each command in `search.cli.commands`, in the order of `--help`."""

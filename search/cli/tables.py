@@ -10,6 +10,7 @@ from rich.table import Table
 
 from search.cli.output import say, say_titled
 from storage.leaderboard import DepthStatus, Row
+from storage.queue import KeptFile
 from storage.values.text import printable
 
 _TIED = {None: "?", 0: "", 1: "tied"}
@@ -67,6 +68,23 @@ def print_statuses(rows: Sequence[DepthStatus]) -> None:
         for row in rows
     ]
     print_table("Studies", columns, cells)
+
+
+def print_kept(files: Sequence[KeptFile]) -> None:
+    """Print the files that this machine keeps of results."""
+    columns = ("study", "state", "written (UTC)", "bytes", "file", "reason")
+    cells = [
+        [
+            file.study or "not in the store",
+            file.state,
+            file.written,
+            file.bytes,
+            file.path,
+            file.reason,
+        ]
+        for file in files
+    ]
+    print_table("Results that this machine keeps", columns, cells)
 
 
 def print_ranking(rows: Sequence[Row], top: int | None = None) -> None:

@@ -16,6 +16,7 @@ from search.study.reconciliation import reconcile, require_same_recipe
 from search.study.reference import plan_reference
 from search.study.screening import screen_hints
 from search.worker.optuna_mirror import OptunaMirror
+from storage.database import patient
 from storage.queue import NewTrial, TrialQueue, lease_seconds
 from storage.setup import make_ready
 from storage.states import UNSCORED_ROLES
@@ -99,7 +100,7 @@ def begin_session(
 
     def join(record: StudyRecord) -> StudyUpdate | None:
         said, update = _take_over(record, file, base, accept_drift=accept_drift)
-        changes.extend(said)
+        changes[:] = said or changes  # after an outage it is called again, with nothing to say
         return update
 
     make_ready(engine)
@@ -194,7 +195,7 @@ def _open_session(
         study=study,
         queue=queue,
         evaluator=evaluator,
-        mirror=OptunaMirror(engine.url, study, depths, queue),
+        mirror=patient(OptunaMirror)(engine.url, study, depths, queue),
         plans=hinted,
         histories={depth: History(engine, study.id, depth) for depth in hinted},
         attempts=file.study.attempts,
@@ -232,7 +233,8 @@ def begin_manual(
     for depth in beside:
         add_depth(engine, session.study, depth)
     session.mirror.close()
-    mirror = OptunaMirror(engine.url, session.study, [*session.plans, *beside], session.queue)
+    opened = [*session.plans, *beside]
+    mirror = patient(OptunaMirror)(engine.url, session.study, opened, session.queue)
     return replace(session, mirror=mirror, reference=())
 
 

@@ -1,7 +1,5 @@
 """Connections to the store, with the settings that hold under load, and its transactions."""
 
-import os
-import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,44 +11,42 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.database.pool import SharingPool
+from storage.database.postgresql import Connector
+
 _BUSY_SECONDS = 60  # that SQLite waits for a lock: longer than any transaction of a worker lasts
 
-# The limits end a statement that hangs, well before the two minutes of a lease. No just-in-time
-# compiler: the views hold subqueries that hardly ever run, which it would compile at length.
-_POSTGRES_OPTIONS = (
-    "-c jit=off -c timezone=UTC -c statement_timeout=60000 -c lock_timeout=30000 "
-    "-c idle_in_transaction_session_timeout=60000"
-)
 
+def engine_settings(url: URL, **arguments: object) -> dict[str, Any]:
+    """Return the keyword arguments of `create_engine` for `url`, for our engine and Optuna's.
 
-def engine_settings(url: URL) -> dict[str, object]:
-    """Return the keyword arguments of `create_engine` for `url`, for our engine and Optuna's."""
+    Args:
+        url: the store.
+        **arguments: of PostgreSQL's driver, for each connection.
+    """
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
 
     return {
+        "poolclass": SharingPool,
         "pool_pre_ping": True,
-        "pool_size": 2,
-        "max_overflow": 2,
+        # one for the worker; a second while it renews its lease and is at the store besides
+        "pool_size": 1,
+        "max_overflow": 1,
         "pool_recycle": 1800,
-        "connect_args": {
-            # what `psql` shows for the connections of this process; the server cuts it at 63
-            "application_name": f"layer-search {os.getpid()} on {socket.gethostname()}",
-            "connect_timeout": 10,
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "options": _POSTGRES_OPTIONS,
-        },
+        "creator": Connector(url, **arguments),
     }
 
 
 def connect(url: URL) -> Engine:
     """Return an engine on `url`; nothing is opened before the first query."""
-    engine = create_engine(url, **engine_settings(url))
+    settings = engine_settings(url)
+    engine = create_engine(url, **settings)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        settings["creator"].attach(engine)
     return engine
 
 
@@ -80,6 +76,14 @@ def enable_write_ahead_log(engine: Engine) -> None:
 def write(engine: Engine) -> Iterator[Connection]:
     """Open a write transaction: committed as a whole, or not at all."""
     with engine.execution_options(writing=True).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def write_and_hang_up(engine: Engine) -> Iterator[Connection]:
+    """Open a write transaction on a connection that is closed after it, and not kept for later."""
+    with engine.execution_options(writing=True).begin() as connection:
+        connection.detach()
         yield connection
 
 

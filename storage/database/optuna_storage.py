@@ -15,12 +15,16 @@ def open_optuna(url: URL, *, create: bool = False) -> RDBStorage:
         create: whether its tables are made where they are missing; only under the lock of a setup.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return RDBStorage(
+    settings = engine_settings(url)
+    storage = RDBStorage(
         url.render_as_string(hide_password=False),
-        engine_kwargs=engine_settings(url),
+        engine_kwargs=settings,
         skip_table_creation=not create,
         skip_compatibility_check=not create,
     )
+    if "creator" in settings:
+        settings["creator"].attach(storage.engine)
+    return storage
 
 
 def create_optuna_tables(url: URL) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
-from storage.database import read
+from storage.database import patient, read
 from storage.errors import UnscoredSubsetError
 from storage.schema import Depth, Query, QueryScore, Standing, TaskScore, Trial
 from storage.states import TrialState
@@ -34,6 +34,7 @@ class MeasuredSubset:
     shares: Mapping[str, float] = field(default_factory=dict)
 
 
+@patient
 def read_measured(engine: Engine, study: StudyRecord, subset: Subset) -> MeasuredSubset:
     """Return all scores of `subset`.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, literal_column, select, table, text
 
-from storage.database import read
+from storage.database import patient, read
 from storage.leaderboard.views import pick_by
 from storage.schema import Standing
 from storage.values.subset_key import Subset
@@ -70,6 +70,7 @@ def rank_by_set(
     return _read_view(engine, "leaderboard_by_set", study, depth, order, top=top)
 
 
+@patient
 def best_per_depth(
     engine: Engine, study: str | None = None, *, margin: float | None = None
 ) -> list[Row]:
@@ -103,6 +104,7 @@ def list_attempts(engine: Engine, study: str, depth: int | None = None) -> list[
     return _read_view(engine, "attempts", study, depth, "study, depth, subset, seed, attempt")
 
 
+@patient
 def mean_by_subset(engine: Engine, study_id: int, depth: int) -> dict[Subset, float]:
     """Return the mean over seeds of every subset of one depth that has a score."""
     here = (Standing.study_id == study_id, Standing.depth == depth)
@@ -111,6 +113,7 @@ def mean_by_subset(engine: Engine, study_id: int, depth: int) -> dict[Subset, fl
         return {row.subset: row.mean for row in rows}
 
 
+@patient
 def _read_view(
     engine: Engine,
     name: str,

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, func, select, text
 
-from storage.database import read
+from storage.database import patient, read
 from storage.schema import Standing, Study
 from storage.studies import StudyRecord
 
@@ -12,6 +12,7 @@ chance, and what is further off is pooled with it. A heuristic.
 """
 
 
+@patient
 def read_seed_variance(engine: Engine, study: StudyRecord, depth: int) -> float | None:
     """Return the variance of a subset's score between seeds, from the nearest trials that show it.
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, column, inspect, select, table
 
-from storage.database import read
+from storage.database import patient, read
 
 VERSION_TABLE = "search_schema_version"
 
@@ -10,6 +10,7 @@ SCHEMA_VERSION = "0009"
 """The newest revision; a store at any other must be migrated before it is used."""
 
 
+@patient
 def schema_version(engine: Engine) -> str | None:
     """Return the schema version of the store; None when there is no store."""
     if not inspect(engine).has_table(VERSION_TABLE):

@@ -1,11 +1,13 @@
 """The queue of trials: who holds which trial, and how results reach the store exactly once.
 
 `TrialQueue` is the door for workers, with its records. `enqueue` and `release_host` are actions of
-people, which need no worker; `Outbox`, `lease_seconds` and the folders are of this machine.
+people, which need no worker; `Outbox`, `list_kept`, `remove_kept`, `lease_seconds` and the folders
+are of this machine.
 """
 
 from storage.queue.claims import Claim, NewTrial, enqueue
 from storage.queue.lease import LEASE_SECONDS, Lease, lease_seconds
+from storage.queue.leftovers import KeptFile, list_kept, remove_kept
 from storage.queue.local_files import prepared_folder, private_folder, state_folder
 from storage.queue.mirroring import UnmirroredTrial
 from storage.queue.outbox import Outbox
@@ -17,6 +19,7 @@ from storage.queue.worker_id import WorkerId
 __all__ = [
     "LEASE_SECONDS",
     "Claim",
+    "KeptFile",
     "Lease",
     "NewTrial",
     "Outbox",
@@ -27,8 +30,10 @@ __all__ = [
     "WorkerId",
     "enqueue",
     "lease_seconds",
+    "list_kept",
     "prepared_folder",
     "private_folder",
     "release_host",
+    "remove_kept",
     "state_folder",
 ]

@@ -40,3 +40,22 @@ def end_attempts(
         .where(Attempt.trial_id == trial_id, which)
         .values(outcome=outcome, reason=reason, ended_at=utc_now())
     )
+
+
+def take_back(connection: Connection, trial_id: int, token: int, *, lasts: bool) -> bool:
+    """Take back that the worker of one attempt has died; False if nobody said so.
+
+    Args:
+        connection: a transaction.
+        trial_id: the trial.
+        token: the attempt.
+        lasts: whether the attempt may still end otherwise; if not, another one ended the trial.
+    """
+    given_up = (
+        Attempt.trial_id == trial_id,
+        Attempt.token == token,
+        Attempt.outcome == AttemptOutcome.DIED,
+    )
+    end = {"outcome": AttemptOutcome.SUPERSEDED, "ended_at": utc_now()}
+    values = {"reason": None, **({"outcome": None, "ended_at": None} if lasts else end)}
+    return connection.execute(update(Attempt).where(*given_up).values(values)).rowcount == 1

@@ -16,11 +16,14 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, or_, sele
 
 from storage.database import utc_now, write
 from storage.errors import BudgetSpentError, ClaimTakenError, InputError
-from storage.queue.attempts import begin_attempt, end_attempts
+from storage.queue.attempts import begin_attempt, end_attempts, take_back
 from storage.queue.worker_id import WorkerId
 from storage.schema import Depth, Trial
 from storage.states import AttemptOutcome, Origin, TrialState
 from storage.values.subset_key import Subset, format_subset
+
+_EXPIRED = "its lease ran out"
+"""Reason for which an attempt ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +272,9 @@ def _take(connection: Connection, holder: Holder, which: ColumnElement[bool]) ->
     # gets a new one there
     again = row.state == TrialState.FAILED
     optuna_number = None if again else row.optuna_number
-    # a lease that ran out is a worker that died
-    crashes = 0 if again else row.crashes + (row.state == TrialState.RUNNING)
+    crashes = 0 if again else row.crashes
+    if row.state == TrialState.RUNNING:
+        crashes += _end_expired(connection, row, holder)
 
     claimed = {
         "state": TrialState.RUNNING,
@@ -286,9 +290,23 @@ def _take(connection: Connection, holder: Holder, which: ColumnElement[bool]) ->
         "mirrored": False,
     }
     connection.execute(update(Trial).where(Trial.id == row.id).values(claimed))
-    end_attempts(connection, row.id, AttemptOutcome.DIED, "its lease ran out")
     begin_attempt(connection, row.id, row.token + 1, holder.owner)
     return _claim_of(row, token=row.token + 1, crashes=crashes, optuna_number=optuna_number)
+
+
+def _end_expired(connection: Connection, row: Row[Any], holder: Holder) -> int:
+    """Note the end of an attempt whose lease ran out, and return 1 if its worker died of it.
+
+    A worker that nobody here can see is taken for dead, until it shows that it lives (`revive`).
+    One that is seen to live may be at it yet: its attempt lasts.
+    """
+    if row.owner == holder.owner:  # not at it: it is asking for a trial
+        end_attempts(connection, row.id, AttemptOutcome.INTERRUPTED, _EXPIRED, token=row.token)
+        return 0
+    if row.owner and WorkerId.parse(row.owner).is_alive():
+        return 0
+    end_attempts(connection, row.id, AttemptOutcome.DIED, _EXPIRED, token=row.token)
+    return 1
 
 
 def renew(connection: Connection, claim: Claim, lease: float) -> bool:
@@ -296,7 +314,28 @@ def renew(connection: Connection, claim: Claim, lease: float) -> bool:
     renewed = connection.execute(
         update(Trial).where(*is_held(claim)).values(lease_until=utc_now(lease))
     )
+    if renewed.rowcount == 0:
+        revive(connection, claim)
     return renewed.rowcount == 1
+
+
+def revive(connection: Connection, claim: Claim) -> bool:
+    """Take back that the worker of a lost claim has died, as it lives; False if nobody said so.
+
+    It may have paused for longer than its lease, or the clock of the database may have jumped. Its
+    attempt lasts again, or was superseded if the trial is finished.
+    """
+    is_live = Trial.state.in_((TrialState.RUNNING, TrialState.WAITING))
+    state = select(is_live).where(Trial.id == claim.trial_id)
+    lasts = bool(connection.execute(state).scalar())
+    if not take_back(connection, claim.trial_id, claim.token, lasts=lasts):
+        return False
+
+    # a failed trial that is tried again starts with no deaths: those before do not count
+    is_counted = or_(Trial.result_token.is_(None), Trial.result_token < claim.token)
+    same = (Trial.id == claim.trial_id, is_live, is_counted, Trial.crashes > 0)
+    connection.execute(update(Trial).where(*same).values(crashes=Trial.crashes - 1))
+    return True
 
 
 def is_held(claim: Claim) -> tuple[ColumnElement[bool], ...]:

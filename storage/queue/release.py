@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, Row, Select, select, update
 
 from storage.database import read, write
 from storage.errors import InputError
-from storage.queue.attempts import end_attempts
-from storage.queue.claims import Claim, Holder, is_held
+from storage.queue.attempts import end_attempts, take_back
+from storage.queue.claims import Claim, Holder, is_held, revive
 from storage.queue.worker_id import WorkerId
 from storage.schema import Trial
 from storage.states import AttemptOutcome, TrialState
@@ -30,15 +30,27 @@ def give_back(connection: Connection, claim: Claim, broke: str | None) -> int | 
     Returns:
         Its Optuna number; None when it has none, or when the claim was no longer ours.
     """
-    crashes = claim.crashes + (broke is not None)
+    crashes = Trial.crashes + int(broke is not None)
     outcome = AttemptOutcome.INTERRUPTED if broke is None else AttemptOutcome.BROKE
 
     freed = update(Trial).where(*is_held(claim)).values(crashes=crashes, **_RELEASED)
     row = connection.execute(freed.returning(Trial.optuna_number)).first()
     if row is None:
+        _note_end(connection, claim, broke)
         return None
     end_attempts(connection, claim.trial_id, outcome, broke, token=claim.token)
     return None if row.optuna_number is None else int(row.optuna_number)
+
+
+def _note_end(connection: Connection, claim: Claim, broke: str | None) -> None:
+    """Note the end of an attempt whose worker was taken for dead, and lives."""
+    outcome = AttemptOutcome.INTERRUPTED if broke is None else AttemptOutcome.BROKE
+    if broke is None:
+        lived = revive(connection, claim)
+    else:  # counts against the trial as its death did
+        lived = take_back(connection, claim.trial_id, claim.token, lasts=True)
+    if lived:
+        end_attempts(connection, claim.trial_id, outcome, broke, token=claim.token)
 
 
 def give_back_all(connection: Connection, holder: Holder) -> None:

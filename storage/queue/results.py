@@ -90,18 +90,23 @@ class Result:
 def write_result(connection: Connection, claim: Claim, result: Result) -> bool:
     """Record `result` for a claimed trial.
 
-    A result that comes after the lease was lost still counts if nobody has finished the trial.
+    A result that comes after the lease was lost still counts if nobody has finished the trial. So
+    does a score of a trial that was set aside: its workers were taken for dead, and one lived.
 
     Returns:
         Whether it counts; False when the trial was finished before, and nothing was written.
     """
-    unfinished = (
-        *_is_same_trial(claim),
-        Trial.state.in_((TrialState.WAITING, TrialState.RUNNING)),
-        # a failed trial that is tried again keeps the token of the failure: that counted before
-        or_(Trial.result_token.is_(None), Trial.result_token != claim.token),
-    )
-    updated = connection.execute(update(Trial).where(*unfinished).values(_columns(claim, result)))
+    values = _columns(claim, result)
+    is_live = Trial.state.in_((TrialState.WAITING, TrialState.RUNNING))
+    # a failed trial that is tried again keeps the token of the failure: that counted before
+    is_new = or_(Trial.result_token.is_(None), Trial.result_token != claim.token)
+    same = (*_is_same_trial(claim), is_new)
+
+    updated = connection.execute(update(Trial).where(*same, is_live).values(values))
+    if updated.rowcount == 0 and result.mean is not None:
+        is_aside = (Trial.state == TrialState.FAILED) & Trial.set_aside
+        values |= {"optuna_number": None}  # Optuna cannot reopen a finished trial
+        updated = connection.execute(update(Trial).where(*same, is_aside).values(values))
     if updated.rowcount == 0:  # finished before: by us, if the answer was lost, or by another
         recorded = select(Trial.result_token).where(*_is_same_trial(claim))
         return connection.execute(recorded).scalar() == claim.token

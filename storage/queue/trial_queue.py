@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import Engine, case, func, select
 
-from storage.database import patient, read, write
+from storage.database import (
+    is_refusal,
+    patient,
+    read,
+    reason_of,
+    write,
+    write_and_hang_up,
+)
 from storage.leaderboard.standings import refresh
 from storage.queue import claims, mirroring, release
 from storage.queue.claims import Claim, Holder, NewTrial
@@ -110,8 +117,11 @@ class TrialQueue:
         return Lease(lambda: self.renew(claim), self._lease, claim.key)
 
     def renew(self, claim: Claim) -> bool:
-        """Extend the lease of `claim`; False when the claim is no longer ours."""
-        with write(self._engine) as connection:
+        """Extend the lease of `claim`; False when the claim is no longer ours.
+
+        On a connection that is closed after it: a worker that computes for long holds none.
+        """
+        with write_and_hang_up(self._engine) as connection:
             return claims.renew(connection, claim, self._lease)
 
     def give_back(self, claim: Claim, broke: str | None = None) -> int | None:
@@ -137,13 +147,24 @@ class TrialQueue:
     def finish(self, claim: Claim, result: Result) -> bool:
         """Keep `result` on this machine, write it to the store, and let go of the copy.
 
+        A result that the store will never take is recorded as a failure, with the reason.
+
         Returns:
             Whether it counts; False when another worker had finished the trial.
         """
         kept = self._outbox.keep(claim, result)
-        counts = self._write(claim, result)
+        try:
+            counts = self._write(claim, result)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            reason = f"the store cannot hold its scores: {reason_of(error)}"
+            if kept is not None:
+                self._outbox.set_aside(kept, reason)
+            return self._write(claim, Result(None, error=reason))
+
         if kept is not None:
-            kept.unlink(missing_ok=True)
+            self._outbox.let_go(kept)
         return counts
 
     def deliver(self) -> int:

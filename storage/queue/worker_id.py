@@ -66,16 +66,24 @@ class WorkerId:
 
     def has_ended(self) -> bool:
         """Whether it was a process of this host that has ended; False where nobody can know."""
+        return self._is_alive() is False
+
+    def is_alive(self) -> bool:
+        """Whether it is a process of this host that runs or pauses; False where nobody can know."""
+        return self._is_alive() is True
+
+    def _is_alive(self) -> bool | None:
+        """Return whether its process is there; None where nobody can know."""
         here = WorkerId.current()
         if (self.host, self.boot) != (here.host, here.boot) or not self.pid.isdecimal():
-            return False
+            return None
 
         pid = int(self.pid)
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True  # ended, and its parent has not asked how
-            return WorkerId.of_process(pid) != self
+                return False  # ended, and its parent has not asked how
+            return WorkerId.of_process(pid) == self
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            return True
-        except psutil.AccessDenied:
             return False
+        except psutil.AccessDenied:
+            return None

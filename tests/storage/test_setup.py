@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from storage import setup
 from storage.database import connect, parse_url, write
+from storage.database.roles import create_reader
 from storage.errors import (
     InputError,
     StorageError,
@@ -20,8 +22,9 @@ from storage.errors import (
     StoreOutdatedError,
     StoreUnavailableError,
 )
-from storage.migrations import SCHEMA_VERSION, VERSION_TABLE
+from storage.migrations import SCHEMA_VERSION, VERSION_TABLE, upgrade
 from storage.setup import (
+    await_answer,
     connect_store,
     is_ready,
     make_ready,
@@ -30,6 +33,9 @@ from storage.setup import (
     require_ready,
 )
 from storage.studies import find_study
+from tests.support.databases import CUT, run_sql
+from tests.support.patience import give_up_after
+from tests.support.roles import READER, as_reader, drop_readers
 from tests.support.schema import differences
 from tests.support.stores import Dump, begin, query
 
@@ -208,8 +214,58 @@ def test_folder_in_which_no_file_can_be_made_is_refused_at_once() -> None:
 def test_lock_that_is_held_for_too_long_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(setup, "_LOCK_SECONDS", 0)
+    monkeypatch.setattr(setup, "PATIENCE_SECONDS", 0)
     held = FileLock(tmp_path / "store.db.lock", is_singleton=False)
     with held, pytest.raises(StorageError, match=r"has held .*store\.db\.lock for 0 s: end it"):
         open_store(f"sqlite:///{tmp_path}/store.db", create=True)
     open_store(f"sqlite:///{tmp_path}/store.db", create=True).dispose()
+
+
+# a database that is away
+
+
+def test_wait_for_a_database_says_why_it_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    give_up_after(monkeypatch, await_answer, 0.2)
+    engine = connect_store("postgresql://ann:0Qz@127.0.0.1:1/search")
+    with pytest.raises(OperationalError):
+        await_answer(engine)
+    message = "cannot use the store postgresql://ann:***@127.0.0.1:1/search: connection failed: "
+    assert caplog.messages[0].startswith(message)
+    assert "0Qz" not in caplog.text
+    assert caplog.messages[1] == "the store does not answer, trying again (attempt 1)"
+
+
+def test_wait_for_a_database_ends_when_it_answers(store_url: str, tmp_path: Path) -> None:
+    engine = connect_store(store_url)
+    await_answer(engine)
+    assert list(tmp_path.iterdir()) == []  # a missing file is not made
+    engine.dispose()
+
+
+def test_role_that_may_only_read_is_refused_at_once(postgres_url: str) -> None:
+    engine = open_store(postgres_url, create=True)
+    create_reader(engine, READER)
+    reader = connect_store(as_reader(postgres_url))
+    try:
+        with pytest.raises(StorageError, match=f"^the role {READER} may only read postgresql://"):
+            await_answer(reader)
+    finally:
+        reader.dispose()
+        engine.dispose()
+        drop_readers(postgres_url)
+
+
+def test_setup_goes_on_after_its_connections_were_cut(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(engine: Engine) -> None:
+        monkeypatch.undo()
+        run_sql(postgres_url, CUT)
+        upgrade.upgrade(engine)
+
+    monkeypatch.setattr(upgrade, "upgrade", cut)
+    engine = open_store(postgres_url, create=True)
+    assert differences(engine) == []
+    engine.dispose()

@@ -4,6 +4,12 @@ from typing import Any
 
 import psycopg
 
+CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+"""Cuts every other connection to a database."""
+
 
 def run_sql(url: str, *statements: str) -> list[tuple[Any, ...]]:
     """Run SQL that no transaction may hold, and return the rows of the last statement.

@@ -69,7 +69,7 @@ def evaluate(
     file = read_study_file(study)
     folder = study.resolve().parent
 
-    with connected(store) as engine:
+    with connected(store, works=True) as engine:
         file = find_reconciled(engine, file)
         evaluator = load_evaluator(file, folder, device)
         chosen = _choose(words, file, evaluator.description, depth or file.study.depths)

@@ -36,6 +36,7 @@ from search.study.reference import can_score, whole_base
 from search.study.screening import unfinished_screens
 from search.worker.loop import run_trials
 from search.worker.session import Session, begin_session, join_session
+from storage.database import patient
 from storage.leaderboard import DepthStatus, depth_statuses, rank_subsets
 from storage.studies import find_study, study_names
 from storage.trials import list_trials
@@ -77,7 +78,7 @@ def launch(
     file = read_study_file(study)
     folder = study.resolve().parent
 
-    with connected(store) as engine:
+    with connected(store, works=True) as engine:
         file = find_reconciled(engine, file)
         session = begin_session(
             engine,
@@ -94,6 +95,7 @@ def launch(
             _run_session(session, engine)
         else:
             session.mirror.close()
+            engine.dispose()  # the workers open connections of their own
             Fleet(store, count, device, folder, accept_drift).run(file.study.name, depth)
             _report(file.study.name, session.plans, engine)
         _compare_depths(session, engine)
@@ -121,7 +123,7 @@ def work(
         raise InputError(message)
     count = count_workers(workers, device)
 
-    with opened(store) as engine:
+    with opened(store, works=True) as engine:
         names = [study] if study is not None else study_names(engine)
         if not names:
             say("the store holds no study yet")
@@ -132,6 +134,7 @@ def work(
             require_depths(file, depth)
             start = folder or Path(record.folder)
             if count > 1:
+                engine.dispose()  # the workers open connections of their own
                 Fleet(store, count, device, start, accept_drift).run(name, depth)
                 _report(name, depth or file.study.depths, engine)
                 continue
@@ -148,7 +151,7 @@ def _run_session(session: Session, engine: Engine) -> None:
     name = session.study.name
     _announce(session, engine)
 
-    statuses = {row.depth: row for row in depth_statuses(engine, name)}
+    statuses = {row.depth: row for row in patient(depth_statuses)(engine, name)}
     done = {depth: statuses[depth].complete + statuses[depth].failed for depth in session.plans}
     budgets = {depth: statuses[depth].budget for depth in session.plans}
     look = partial(depth_statuses, engine, name)
@@ -244,7 +247,7 @@ def _report(name: str, depths: Collection[int], engine: Engine) -> None:
 
 def _summarise(name: str, depths: Collection[int], engine: Engine) -> None:
     """Say which depths ended with failures, or with fewer trials than asked for."""
-    for row in depth_statuses(engine, name):
+    for row in patient(depth_statuses)(engine, name):
         if row.depth not in depths:
             _mention_reference(row, engine)
             continue

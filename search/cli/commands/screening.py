@@ -128,7 +128,7 @@ def _screen(
     device: str | None,
 ) -> None:
     """Walk the tree of the study's subsets, with a progress bar."""
-    with connected(store) as engine:
+    with connected(store, works=True) as engine:
         file = find_reconciled(engine, file)
         evaluator = load_evaluator(file, folder, device)
         if not isinstance(evaluator, evaluators.Screener):

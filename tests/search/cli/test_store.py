@@ -9,8 +9,9 @@ from search.cli.store import connected, opened, require_stored_depth
 from search.errors import InputError, SearchError
 from storage.database import read
 from storage.errors import StoreUnavailableError
-from storage.setup import connect_store, is_ready, open_store
+from storage.setup import await_answer, connect_store, is_ready, open_store
 from storage.studies import study_names
+from tests.support.patience import give_up_after
 from tests.support.replays import store_at
 from tests.support.schema import migrate_down
 from tests.support.stores import begin
@@ -101,6 +102,21 @@ def test_errors_of_the_driver_name_the_store_without_its_password() -> None:
     assert message.startswith("cannot use the store postgresql://ann:***@127.0.0.1:1/d: ")
     assert "s3cr3t" not in message
     assert "\n" not in message
+
+
+def test_command_that_works_waits_for_the_database(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    give_up_after(monkeypatch, await_answer, 0.2)
+    url = "postgresql://ann@127.0.0.1:1/d"
+    with pytest.raises(StoreUnavailableError), connected(url, works=True):
+        pass
+    assert "trying again" in caplog.text
+
+    caplog.clear()
+    with pytest.raises(StoreUnavailableError), connected(url):
+        pass
+    assert caplog.messages == []
 
 
 def test_errors_of_statements_name_the_store_too(store: str) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from filelock import FileLock
 from sqlalchemy import Engine
 
-from storage import setup
 from storage.database import connect, locks, parse_url
 from storage.database.roles import create_reader
 from storage.errors import StorageError
@@ -132,18 +130,3 @@ def test_other_errors_of_a_lock_are_not_waited_out(engine: Engine) -> None:
     cut = locks.Lock("try", "SELECT pg_terminate_backend(pg_backend_pid())", "false")
     with pytest.raises(Exception, match="terminating connection"), locks.locked(engine, cut):
         pass
-
-
-def test_file_that_another_process_sets_up_is_named(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path_factory.mktemp("store")
-    store = connect(parse_url(f"sqlite:///{folder}/store.db"))
-    monkeypatch.setattr(setup, "PATIENCE_SECONDS", 0.1)
-    with (
-        FileLock(folder / "store.db.lock"),
-        pytest.raises(StorageError, match=r"does not end: it holds .*/store\.db\.lock$"),
-    ):
-        make_ready(store)
-    make_ready(store)
-    store.dispose()

@@ -1,5 +1,6 @@
 """Outages: which errors are waited out and for how long, and what is said at the end."""
 
+import ast
 import logging
 import socket
 import sqlite3
@@ -7,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,26 @@ from tests.support.passwords import PASSWORDS
 AWAY = OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
 WRONG = IntegrityError("INSERT", {}, sqlite3.IntegrityError("UNIQUE constraint failed"))
 CUT = DBAPIError("SELECT 1", {}, Exception("cut"), connection_invalidated=True)
+
+
+def coded(state: str) -> DBAPIError:
+    """Return an error of PostgreSQL with an SQLSTATE, wrapped as SQLAlchemy wraps it."""
+    original = psycopg.errors.lookup(state)("said the server")
+    wrapped = DBAPIError.instance("SELECT 1", {}, original, psycopg.Error)
+    assert isinstance(wrapped, DBAPIError)
+    return wrapped
+
+
+def named(code: str) -> DBAPIError:
+    """Return an error of SQLite with a code."""
+    original = sqlite3.OperationalError("said the library")
+    original.sqlite_errorname = code
+    return OperationalError("SELECT 1", {}, original)
+
+
+def unconnected(words: str) -> DBAPIError:
+    """Return the error of a connection that could not be made, which has no code."""
+    return OperationalError("SELECT 1", {}, psycopg.OperationalError(f"connection failed: {words}"))
 
 
 def caused_by(cause: BaseException) -> BaseException:
@@ -42,12 +64,44 @@ def caused_by(cause: BaseException) -> BaseException:
         (WRONG, False),
         (caused_by(WRONG), False),
         (ValueError("no"), False),
+        # a lost connection, a deadlock, too many connections, a shutdown, a broken disk
+        *[(coded(state), True) for state in ("08006", "40P01", "53300", "57P01", "58030")],
+        # a server that takes no writes, a transaction that waited for too long, a lock
+        *[(coded(state), True) for state in ("25006", "25P03", "55P03")],
+        # a key too long for an index, a wrong type, a wrong column, no right
+        *[(coded(state), False) for state in ("54000", "22P02", "42703", "42501")],
+        *[(named(code), True) for code in ("SQLITE_BUSY_SNAPSHOT", "SQLITE_FULL")],
+        *[(named(code), False) for code in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_ERROR")],
+        (unconnected("FATAL:  sorry, too many clients already"), True),
+        (unconnected("FATAL:  the database system is starting up"), True),
+        (unconnected("connection refused"), True),
+        (unconnected('FATAL:  password authentication failed for user "ann"'), False),
+        (unconnected('FATAL:  database "search" does not exist'), False),
+        (unconnected("FATAL: no such database: search"), False),
+        (unconnected("server does not support SSL, but SSL was required"), False),
     ],
 )
 def test_outage_is_an_error_that_may_go_away_by_itself(
     error: BaseException, *, outage: bool
 ) -> None:
     assert retry.is_outage(error) is outage
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (WRONG, True),
+        (coded("54000"), True),
+        (coded("22003"), True),
+        (UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates"), True),
+        (OverflowError("Python int too large to convert to SQLite INTEGER"), True),
+        (AWAY, False),
+        (coded("42703"), False),
+        (ValueError("no"), False),
+    ],
+)
+def test_refusal_is_an_error_of_the_data(error: BaseException, *, refusal: bool) -> None:
+    assert retry.is_refusal(error) is refusal
 
 
 def failing(calls: list[int], *errors: Exception) -> Callable[[int], int]:
@@ -88,6 +142,45 @@ def test_any_other_error_is_not_repeated() -> None:
     with pytest.raises(IntegrityError):
         patient(failing(calls, WRONG))(1)
     assert calls == [1]
+
+
+IMPATIENT = {
+    "create_reader",  # a person waits for it
+    "delete_study",
+    "enqueue",  # its callers are patient, or people
+    "release_host",
+    "release_dead",  # the queue is patient for it
+    "refresh",
+    "renew",  # its thread repeats it
+    "give_back",  # must not hold up a worker that ends
+    "give_back_all",
+    "depth_statuses",  # bars show the last counts instead
+    "_require_writer",  # within a patient one
+    "upgrade",
+}
+"""Functions with a transaction that do not wait out an outage, with the reason."""
+
+
+def test_every_other_function_with_a_transaction_waits_out_an_outage() -> None:
+    impatient = set()
+    for path in (Path(retry.__file__).parents[1]).rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and _opens_transaction(function):
+                marks = {ast.unparse(mark) for mark in function.decorator_list}
+                if not marks & {"patient"}:
+                    impatient.add(function.name)
+    assert impatient == IMPATIENT
+
+
+def _opens_transaction(function: ast.FunctionDef) -> bool:
+    """Whether a function opens a transaction of its own."""
+    calls = {
+        ast.unparse(item.context_expr).partition("(")[0]
+        for block in ast.walk(function)
+        if isinstance(block, ast.With)
+        for item in block.items
+    }
+    return bool(calls & {"read", "write", "write_and_hang_up"})
 
 
 # one line for people

@@ -115,8 +115,8 @@ def test_claim_that_is_no_longer_ours_cannot_be_given_back(engine: Engine, worke
     held = worker(lease=-1).claim(new_trial(SUBSET))
     take_over(worker("b"))
     worker().give_back(held, "RuntimeError")
-    died = (1, "a", "died", "its lease ran out")
-    assert attempts(engine) == [died, (2, "b", "running", None)]
+    broke = (1, "a", "broke", "RuntimeError")
+    assert attempts(engine) == [broke, (2, "b", "running", None)]
 
 
 def test_attempt_ends_once(engine: Engine, worker: Workers) -> None:

@@ -8,9 +8,14 @@ from sqlalchemy.exc import OperationalError
 
 from storage.errors import InputError
 from storage.queue import LEASE_SECONDS, Lease, lease_seconds
+from tests.support.databases import run_sql
 from tests.support.stores import Workers, new_trial
 
 TRIAL = new_trial((0, 1, 2, 3))
+CONNECTIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 AWAY = OperationalError("UPDATE", {}, Exception("no connection"))
 
 
@@ -77,6 +82,23 @@ def test_leaving_a_long_lease_takes_no_time(worker: Workers) -> None:
         pass
     assert time.monotonic() - start < 1
     assert not lease._thread.is_alive()
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_worker_that_computes_for_long_holds_no_connection(worker: Workers, store_url: str) -> None:
+    def connections() -> int:
+        ((count,),) = run_sql(store_url, CONNECTIONS)
+        return int(count)
+
+    queue = worker()
+    held = queue.claim(TRIAL)
+    assert connections() == 1
+    assert queue.renew(held) is True
+    deadline = time.monotonic() + 20
+    while (left := connections()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left == 0
+    assert queue.unfinished([4]) == 1  # opened again
 
 
 # how long it lasts

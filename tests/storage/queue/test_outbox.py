@@ -1,7 +1,6 @@
 """The outbox: a computed result reaches the store whatever dies, and counts once."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -245,55 +244,6 @@ def test_result_of_a_deleted_study_reaches_no_other(
     assert means(engine) == [None]
     outbox.clear()
     assert kept(study) == []
-
-
-# files that are refused
-
-
-def test_file_that_cannot_be_read_is_set_aside(
-    study: StudyRecord, worker: Workers, outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    outbox.keep(worker().claim(TRIAL), SCORED)
-    (path,) = kept(study)
-    path.write_text(path.read_text()[:40])
-    with caplog.at_level(logging.WARNING):
-        assert worker().deliver() == 0
-    assert [found.suffix for found in kept(study)] == [".refused"]
-    assert "cannot deliver the result kept in" in caplog.text
-
-
-def test_result_that_the_store_refuses_does_not_block_the_next(
-    engine: Engine,
-    study: StudyRecord,
-    worker: Workers,
-    outbox: Outbox,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    queue = worker()
-    broken = Result(0.5, {"nano": TaskResult(None)})  # type: ignore[arg-type]
-    outbox.keep(queue.claim(TRIAL), broken)
-    outbox.keep(queue.claim(new_trial((0, 2))), SCORED)
-
-    assert queue.deliver() == 1
-    assert means(engine) == [None, 0.5]
-    assert [found.suffix for found in kept(study)] == [".refused"]
-    assert "set aside" in caplog.text
-
-
-def test_file_that_its_own_worker_removes_meanwhile_is_left_to_it(
-    study: StudyRecord, worker: Workers, outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    queue = worker()
-    paths = [outbox.keep(queue.claim(new_trial((0, n))), SCORED) for n in (1, 2)]
-
-    def write(claim: Claim, _: Result) -> bool:
-        if claim.subset == (0, 1):  # the worker of the second result is done with it by now
-            assert paths[1] is not None
-            paths[1].unlink()
-        return True
-
-    assert outbox.deliver(write) == 1
-    assert (kept(study), caplog.messages) == ([], [])
 
 
 # what a file holds

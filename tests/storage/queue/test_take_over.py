@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from storage.queue import Result, TaskResult
+from storage.queue import Claim, Result, TaskResult, TrialQueue
+from storage.studies import StudyRecord
 from tests.support.stores import Dump, Workers, attempts, new_trial, only_trial, worker_id
 
 SUBSET = (0, 1, 2, 3)
@@ -75,23 +76,125 @@ def test_worker_takes_its_own_trial_over_anew_only_after_its_lease(
 ) -> None:
     held = worker(lease=-1).claim(new_trial(SUBSET))
     taken = worker(lease=60).take_over([4])
-    assert taken == replace(held, token=2, crashes=1)
+    assert taken == replace(held, token=2)  # it lives: nobody has died
     assert worker().take_over([4]) == taken  # its lease is good: the same claim
 
-    died = (1, "a", "died", "its lease ran out")
-    assert attempts(engine) == [died, (2, "a", "running", None)]
+    ended = (1, "a", "interrupted", "its lease ran out")
+    assert attempts(engine) == [ended, (2, "a", "running", None)]
 
 
-def test_a_lease_that_ran_out_counts_as_a_break(engine: Engine, worker: Workers) -> None:
+def test_worker_that_nobody_sees_is_taken_for_dead_when_its_lease_ran_out(
+    engine: Engine, worker: Workers
+) -> None:
     worker(lease=-1).claim(new_trial(SUBSET))
     first = worker("b", lease=-1).take_over([4])
     assert first is not None
-    again = worker("b").take_over([4])
+    again = worker("c").take_over([4])
     assert again is not None
     assert (first.crashes, again.crashes) == (1, 2)
 
-    worker("b").give_back(again, broke="RuntimeError")
+    worker("c").give_back(again, broke="RuntimeError")
     assert only_trial(engine)["crashes"] == 3
+
+
+# workers that lost their lease and live
+
+
+def lose(worker: Workers, names: str) -> list[Claim]:
+    """Let workers take one trial from each other as their leases run out, and return the claims."""
+    claims = [worker(names[0], lease=-1).claim(new_trial(SUBSET))]
+    for name in names[1:]:
+        taken = worker(name, lease=-1).take_over([4])
+        assert taken is not None
+        claims.append(taken)
+    return claims
+
+
+def test_worker_that_lives_has_not_died_of_its_lease(engine: Engine, worker: Workers) -> None:
+    claims = lose(worker, "abcd")
+    assert [held.crashes for held in claims] == [0, 1, 2, 3]
+    for name, held in zip("abc", claims, strict=False):
+        for _ in range(2):  # repeated: its answer was lost
+            assert worker(name).renew(held) is False
+
+    assert only_trial(engine)["crashes"] == 0
+    assert attempts(engine) == [(n, w, "running", None) for n, w in enumerate("abcd", 1)]
+    assert worker("d").finish(claims[3], SCORED)
+    ends = [(name, outcome) for _, name, outcome, _ in attempts(engine)]
+    assert ends == [*((name, "superseded") for name in "abc"), ("d", "complete")]
+
+
+def test_worker_of_this_host_is_seen_to_live(
+    engine: Engine, study: StudyRecord, worker: Workers
+) -> None:
+    TrialQueue(engine, study, lease=-1).claim(new_trial(SUBSET))  # this process
+    taken = worker("b").take_over([4])
+    assert taken is not None
+    assert (taken.crashes, only_trial(engine)["crashes"]) == (0, 0)
+    assert [end[2] for end in attempts(engine)] == ["running", "running"]
+
+
+@pytest.mark.parametrize(
+    ("broke", "outcome", "crashes"), [(None, "interrupted", 0), ("E", "broke", 1)]
+)
+def test_end_of_a_worker_that_lives_is_its_own(
+    engine: Engine, worker: Workers, broke: str | None, outcome: str, crashes: int
+) -> None:
+    first, _ = lose(worker, "ab")
+    assert worker().give_back(first, broke) is None  # no longer ours to give
+    assert attempts(engine) == [(1, "a", outcome, broke), (2, "b", "running", None)]
+    assert only_trial(engine)["crashes"] == crashes
+
+
+def test_life_after_the_trial_was_finished_changes_its_attempt_alone(
+    engine: Engine, worker: Workers
+) -> None:
+    first, second = lose(worker, "ab")
+    assert worker("b").finish(second, FAILED)
+    assert worker().renew(first) is False
+    assert [end[1:3] for end in attempts(engine)] == [("a", "superseded"), ("b", "failed")]
+
+    # tried again from the start: what was before the failure does not count
+    assert worker("c", lease=-1).reopen(SUBSET, 0) is not None
+    assert worker("d").take_over([4]) is not None
+    assert worker().renew(first) is False
+    assert only_trial(engine)["crashes"] == 1
+
+
+def test_deaths_of_others_are_not_given_back_with_a_trial(engine: Engine, worker: Workers) -> None:
+    first, second = lose(worker, "ab")
+    assert worker().renew(first) is False
+    worker("b").give_back(second, "RuntimeError")  # knows of one death, which was none
+    assert only_trial(engine)["crashes"] == 1
+
+
+@pytest.mark.parametrize("late", [0, 2])
+def test_score_of_a_trial_that_was_set_aside_counts(
+    engine: Engine, worker: Workers, late: int
+) -> None:
+    claims = lose(worker, "abcd")
+    worker("d").link(claims[3], 7)
+    aside = Result(None, error="its worker ended 3 times without a result", set_aside=True)
+    assert worker("d").finish(claims[3], aside)
+    worker("d").mark_mirrored(claims[3].trial_id)
+    assert worker("abc"[late]).finish(claims[late], FAILED) is False  # not a score
+
+    for _ in range(2):  # repeated: its answer was lost
+        assert worker("abc"[late]).finish(claims[late], SCORED) is True
+    row = only_trial(engine)
+    found = [row[name] for name in ("state", "mean", "error", "set_aside", "optuna_number")]
+    assert found == ["complete", 0.5, None, False, None]
+    assert [one.mean for one in worker().unmirrored()] == [0.5]
+    assert worker("d").finish(claims[3], aside) is False
+
+
+def test_score_of_a_trial_that_failed_for_a_known_reason_does_not(
+    engine: Engine, worker: Workers
+) -> None:
+    first, second = lose(worker, "ab")
+    assert worker("b").finish(second, FAILED)
+    assert worker().finish(first, SCORED) is False
+    assert only_trial(engine)["state"] == "failed"
 
 
 # renewed trials

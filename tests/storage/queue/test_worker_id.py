@@ -34,8 +34,9 @@ def test_name_is_read_back_whatever_it_lacks(text: str, parts: tuple[str, ...]) 
 
 def test_running_process_has_not_ended() -> None:
     here = WorkerId.current()
-    assert here.has_ended() is False
-    assert replace(here, start="1").has_ended() is True  # its number is in use again
+    assert (here.has_ended(), here.is_alive()) == (False, True)
+    other = replace(here, start="1")  # its number is in use again
+    assert (other.has_ended(), other.is_alive()) == (True, False)
     assert WorkerId.of_process(os.getppid()).has_ended() is False
 
 

@@ -1,4 +1,4 @@
-"""Commands that keep a store: init, replicate, release, delete."""
+"""Commands that keep a store: init, replicate, release, outbox, delete."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Engine
 
 from storage.database.roles import create_reader
-from storage.queue import state_folder
+from storage.queue import Outbox, Result, state_folder
 from storage.studies import find_study
 from tests.support.commands import read_error, read_json, run_command
 from tests.support.measured import record_runs
@@ -176,3 +176,50 @@ def test_release_of_one_study_leaves_the_rest(engine: Engine, store_url: str) ->
     assert (done.returncode, done.stdout) == (0, "trials given back: 1\n")
     states = [trial_rows(engine, name)[0]["state"] for name in ("s", "t")]
     assert states == ["running", "waiting"]
+
+
+# outbox
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_results_that_this_machine_keeps_are_listed_and_cleaned(
+    engine: Engine, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAYER_SEARCH_STATE", str(tmp_path / "state"))
+    assert run_command("outbox", "--store", store_url).stdout == "this machine keeps no results\n"
+
+    study = begin(engine, {2: 3})
+    held = queue_of(engine, study).claim(new_trial((0, 1)))
+    path = Outbox(study.uid, study.id).keep(held, Result(0.5))
+    assert path is not None
+    done = run_command("outbox", "--clean", "--yes", "--store", store_url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.exists()
+
+    gone = Outbox("gone", 7).keep(held, Result(0.5))
+    assert gone is not None
+    (one, other) = read_json(run_command("outbox", "--json", "--store", store_url))
+    assert (one["study"], one["state"], one["path"]) == ("s", "waiting", str(path))
+    assert (other["study"], other["path"]) == (None, str(gone))
+
+    refused = run_command("outbox", "--clean", "--store", store_url)
+    assert (refused.returncode, gone.exists()) == (2, True)
+    assert "there is nobody to ask: say --yes" in refused.stderr
+    assert "not in the store" in refused.stdout
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    asked: list[str] = []
+
+    def refuse(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(typer, "confirm", refuse)
+    kept = run_command("outbox", "--clean", "--store", store_url)
+    assert (kept.returncode, kept.stderr, gone.exists()) == (0, "nothing was removed\n", True)
+    begun = f"Remove 1 files, 1 of them of studies that {store_url} does not have?"
+    assert asked == [f"{begun} This cannot be undone."]
+
+    done = run_command("outbox", "--clean", "--yes", "--store", store_url)
+    assert (done.returncode, done.stderr) == (0, "removed: 1\n")
+    assert (path.exists(), gone.exists()) == (True, False)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from search.errors import InputError
 from search.space import format_subset
@@ -226,6 +225,9 @@ def _interval(
     samples: Sequence[Sequence[float]], statistic: Callable[..., Array], *, paired: bool = False
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of a statistic, the same one each time."""
+    # imported here: it takes a second, and every worker would wait for it as it starts
+    from scipy.stats import bootstrap  # noqa: PLC0415
+
     found = bootstrap(
         samples,
         statistic,

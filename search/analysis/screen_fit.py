@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from sqlalchemy import Engine
 
 from search.study.screening import MEASURES
@@ -78,6 +77,9 @@ def spearman_correlation(predicted: Floats, trials: Floats) -> float:
     """Return Spearman's rank correlation; 0 where one side does not vary."""
     if np.ptp(predicted) == 0 or np.ptp(trials) == 0:
         return 0.0
+
+    from scipy import stats  # noqa: PLC0415 - as in `_interval`
+
     return float(stats.spearmanr(predicted, trials).statistic)
 
 
@@ -94,6 +96,9 @@ def _interval(
     statistic: Callable[[Floats, Floats], float], predicted: Floats, trials: Floats
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of the bootstrap, which resamples subsets."""
+    # imported here: it takes a second, and every worker would wait for it as it starts
+    from scipy import stats  # noqa: PLC0415
+
     found = stats.bootstrap(
         (predicted, trials),
         statistic,

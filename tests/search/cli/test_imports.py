@@ -70,6 +70,8 @@ def test_help_imports_no_command(after: dict[str, set[str]]) -> None:
         "search.signals",
         "storage",
         "storage.errors",
+        "storage.values",
+        "storage.values.bounds",
         "storage.values.text",
     }
 

@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --constraint constraints.txt
 PYTEST := -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast check docs clean
+.PHONY: help quickstart test test-fast coverage check docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -21,16 +21,14 @@ help: ## show this list
 quickstart: $(RUNTIME) ## install, then search a tiny model from start to end, without any download
 	$(BIN)/layer-search quickstart
 
-ifdef TESTS
-test: $(DEV)
+test: $(DEV) ## run all tests; TESTS=... runs some of them
 	$(BIN)/python $(PYTEST) $(TESTS)
-else
-test: $(DEV) ## run all tests, print how much of the code they cover; TESTS=... runs some of them
+
+coverage: $(DEV) ## run all tests, at half the speed, and print how much of the code they cover
 	$(BIN)/coverage erase
 	$(BIN)/coverage run $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-endif
 
 test-fast: $(DEV) ## run the tests that take no more than half a second each, on SQLite and without models
 	$(BIN)/python $(PYTEST) -m 'not slow' --ignore tests/evaluators

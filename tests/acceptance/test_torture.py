@@ -22,16 +22,16 @@ def torture(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_trial_is_finished_once(torture: Any, tmp_path: Path, database: str) -> None:
     plan = torture.Plan(
-        trials=24, workers=3, kills=5, stops=1, restarts=2, outage=1.0, seconds=0.2, lease=1.0
+        trials=14, workers=3, kills=3, stops=1, restarts=2, outage=1.0, seconds=0.2, lease=1.0
     )
     said: list[str] = []
     report = torture.torture(plan, tmp_path, database=database, minutes=4, say=said.append)
     assert report.problems == [], said
 
     restarts = 2 if database == "postgresql" else 0  # a shutdown and a crash
-    assert (report.done["kill"], report.done["stop"], report.done["restart"]) == (5, 1, restarts)
-    assert len(report.attempts) == 24
-    assert report.workers >= 3 + 5  # each killed one is made up for
+    assert (report.done["kill"], report.done["stop"], report.done["restart"]) == (3, 1, restarts)
+    assert len(report.attempts) == 14
+    assert report.workers >= 3 + 3  # each killed one is made up for
 
 
 def test_events_are_decided_by_the_seed(torture: Any) -> None:

@@ -18,6 +18,7 @@ WORKERS = 2
 
 @pytest.mark.slow
 @pytest.mark.unmeasured
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_workers_share_a_study_to_its_end(store_url: str, card_study: Path) -> None:
     done = run_command("launch", card_study, "--workers", WORKERS, "--store", store_url)
     assert done.returncode == 0, done.stderr
@@ -41,6 +42,7 @@ def held_trials(url: str) -> list[Row]:
 
 @pytest.mark.slow
 @pytest.mark.unmeasured
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_ctrl_c_reaches_every_worker_once(store_url: str, tmp_path: Path) -> None:
     study = write_replay(tmp_path, "slow", {4: 5}, FIRST[:5], seconds=40)
     words = ("launch", study, "--workers", WORKERS, "--store", store_url)

@@ -87,9 +87,10 @@ def test_make_sets_the_environment_up_once(makefile: Path) -> None:
     assert planned(makefile, "quickstart") == ".venv/bin/layer-search quickstart\n"
 
     pytest_line = "-m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder"
-    tests = planned(makefile, "test").splitlines()
-    assert f".venv/bin/coverage run {pytest_line}" in tests
-    assert tests[-1] == ".venv/bin/coverage report"
+    assert planned(makefile, "test").strip() == f".venv/bin/python {pytest_line}"
+    measured = planned(makefile, "coverage").splitlines()
+    assert f".venv/bin/coverage run {pytest_line}" in measured
+    assert measured[-1] == ".venv/bin/coverage report"
     assert f"{pytest_line} -m 'not slow' --ignore" in planned(makefile, "test-fast")
 
     later = (makefile / ".venv" / ".dev-installed").stat().st_mtime + 10

@@ -63,8 +63,16 @@ class Report:
         self.problems.append(problem)
 
 
-def wait_for(look: Callable[[], Found], seconds: float, what: str) -> Found:
+def wait_for(
+    look: Callable[[], Found], seconds: float, what: str, pause: float = _TICK_SECONDS
+) -> Found:
     """Call `look` until it returns something true, and return that.
+
+    Args:
+        look: the call.
+        seconds: longest time.
+        what: the thing waited for.
+        pause: seconds between two calls.
 
     Raises:
         CourseError: it did not in so many seconds; the message names `what` was waited for.
@@ -73,7 +81,7 @@ def wait_for(look: Callable[[], Found], seconds: float, what: str) -> Found:
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(_TICK_SECONDS)
+        time.sleep(pause)
     message = f"waited {seconds:.0f} s in vain: {what}"
     raise CourseError(message)
 

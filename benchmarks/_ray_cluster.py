@@ -20,6 +20,7 @@ _START_SECONDS = 120.0
 _STORE_BYTES = (
     80_000_000  # of a node's shared memory: the least that Ray takes, and more than enough
 )
+_PAUSE_SECONDS = 5.0  # between two calls of the command `ray`, which takes seconds of a processor
 _ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 
 Node = subprocess.Popen[bytes]
@@ -60,7 +61,7 @@ class RayCluster:
                 cpus=0,
                 gpus=0,
             )
-            wait_for(self._takes_jobs, _START_SECONDS, "Ray's head takes jobs")
+            wait_for(self._takes_jobs, _START_SECONDS, "Ray's head takes jobs", _PAUSE_SECONDS)
         except BaseException:
             self.close()
             raise
@@ -131,7 +132,7 @@ class RayCluster:
                 raise
             return True
 
-        wait_for(send, _START_SECONDS, "Ray takes a job")
+        wait_for(send, _START_SECONDS, "Ray takes a job", _PAUSE_SECONDS)
         return name
 
     def stop(self, job: str) -> None:
@@ -149,7 +150,7 @@ class RayCluster:
             status = self._run("job", "status", job)
             return next((word for word in _ENDED if word in status), None)
 
-        return wait_for(look, seconds, f"the end of {job}")
+        return wait_for(look, seconds, f"the end of {job}", _PAUSE_SECONDS)
 
     def log(self, job: str) -> str:
         """Return what a job has written."""

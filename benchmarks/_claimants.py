@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psutil
@@ -20,7 +21,7 @@ from sqlalchemy import Engine, event, func, insert, select, text
 from search.study.history import History
 from storage.database import read, utc_now, write
 from storage.errors import ClaimTakenError
-from storage.queue import Claim, TrialQueue, WorkerId
+from storage.queue import Claim, NewTrial, TrialQueue, WorkerId
 from storage.schema import Trial
 from storage.setup import open_store
 from storage.states import TrialState
@@ -149,14 +150,18 @@ def measure_steps(
     locks.watch(engine)
 
     clock = _StepClock(server)
-    claims = []
+    claims: list[Claim] = []
+
+    def claim(new: NewTrial) -> None:
+        claims.append(queue.claim(new))
+
     for _ in range(REPEATS):
         clock.run("release_dead", queue.release_dead)
         clock.run("take_over", lambda: queue.take_over([DEPTH]))
         clock.run("remaining", lambda: queue.remaining(DEPTH))
         clock.run("history", History(engine, study.id, DEPTH).read)
         new = make_trial(next(numbers))
-        clock.run("claim", lambda new=new: claims.append(queue.claim(new)))
+        clock.run("claim", partial(claim, new))
         clock.run("renew", lambda: queue.renew(claims[-1]))
         clock.run("finish", lambda: queue.finish(claims[-1], make_result()))
         clock.run("refresh_standings", lambda: queue.refresh_standings(DEPTH))

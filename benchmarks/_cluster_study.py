@@ -64,7 +64,7 @@ class Report:
 
 
 def wait_for(
-    look: Callable[[], Found], seconds: float, what: str, pause: float = _TICK_SECONDS
+    look: Callable[[], Found | None], seconds: float, what: str, pause: float = _TICK_SECONDS
 ) -> Found:
     """Call `look` until it returns something true, and return that.
 
@@ -136,7 +136,7 @@ class ClusterStudy:
     def launch(self) -> None:
         """Launch the study, and stop that as soon as its first trial has begun."""
         environment = {**os.environ, **self.variables}
-        command = [BIN / "layer-search", "launch", self._study.file]
+        command = [str(BIN / "layer-search"), "launch", str(self._study.file)]
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:

@@ -166,7 +166,7 @@ class RayCluster:
     def _start_node(self, *options: str, cpus: int, gpus: int) -> Node:
         """Start a node."""
         command = [
-            *(self._bin / "ray", "start", "--block", *options),
+            *(str(self._bin / "ray"), "start", "--block", *options),
             *("--node-ip-address=127.0.0.1", f"--object-store-memory={_STORE_BYTES}"),
             *(f"--num-cpus={cpus}", f"--num-gpus={gpus}"),
             # by default the same on all nodes, which here share one machine

@@ -21,7 +21,7 @@ _STORE_BYTES = (
     80_000_000  # of a node's shared memory: the least that Ray takes, and more than enough
 )
 _PAUSE_SECONDS = 5.0  # between two calls of the command `ray`, which takes seconds of a processor
-_ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
+_ENDED = ("succeeded", "failed", "was stopped")  # in the words of `ray job status`
 
 Node = subprocess.Popen[bytes]
 """The process that looks after the processes of one node."""
@@ -148,7 +148,7 @@ class RayCluster:
 
         def look() -> str | None:
             status = self._run("job", "status", job)
-            return next((word for word in _ENDED if word in status), None)
+            return next((end for end in _ENDED if f"{job}' {end}" in status), None)
 
         return wait_for(look, seconds, f"the end of {job}", _PAUSE_SECONDS)
 

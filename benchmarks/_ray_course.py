@@ -47,7 +47,7 @@ class RayCourse:
         self._lose(third, left=1, cpus=1, gpus=1)
 
         status = self._ray.end(job, _END_SECONDS)
-        self._report.require(status == "SUCCEEDED", f"the job ended as {status}")
+        self._report.require(status == "succeeded", f"the job ended as {status}")
         self._report.say(f"the job ended by itself: {status}")
 
     def _submit(self, *options: str) -> str:

@@ -19,7 +19,8 @@ from evaluators._bounds import (
 
 _CONTROL = re.compile(f"[{CONTROL}]")
 _CONTROL_IN_PROMPT = re.compile(rf"(?![\n\t])[{CONTROL}]")
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+_LONGEST_REVISION = 200  # characters: five commits long
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
 def _check_revision(text: str) -> str:
@@ -62,7 +63,7 @@ Tokens = Annotated[int, Field(ge=2, le=LONGEST_INPUT)]
 """A length in tokens: those of the beginning and of the end need two."""
 Rate = Annotated[float, Field(gt=0, le=LARGEST_RATE)]
 """A learning rate."""
-Revision = Annotated[str, AfterValidator(_check_revision)]
+Revision = Annotated[str, Field(max_length=_LONGEST_REVISION), AfterValidator(_check_revision)]
 """A commit, tag or branch of a repository, which names files in the cache of the hub."""
 
 

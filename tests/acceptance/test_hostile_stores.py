@@ -49,6 +49,8 @@ READING = (
     "screen study.toml --show",
     "screen study.toml --show --json",
     "export STUDY models --depth 4",
+    "outbox",
+    "outbox --json",
 )
 """Commands that read a store."""
 WRITING = (

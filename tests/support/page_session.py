@@ -1,5 +1,6 @@
 """A page as a session: its blocks, run in order in one folder."""
 
+import configparser
 import json
 import re
 import shlex
@@ -66,6 +67,7 @@ class PageSession:
             "toml": self._read_toml,
             "yaml": self._read_yaml,
             "json": self._read_json,
+            "ini": lambda block: configparser.ConfigParser().read_string(block.text),
             "text": self._compare,
             "math": lambda _: None,
         }

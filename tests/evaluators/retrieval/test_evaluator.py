@@ -112,7 +112,9 @@ def test_both_losses_compute_the_same_gradients(small_toy: Path) -> None:
 
 
 def test_a_loss_that_is_not_a_number_fails_the_trial(small_toy: Path) -> None:
-    evaluator = retrieval.build(small_toy, {"steps": 10, "learning_rate": 1e30})
+    evaluator = retrieval.build(small_toy, {"steps": 10})
+    beyond = evaluator.options.model_copy(update={"learning_rate": 1e30})  # no file may say so
+    evaluator = replace(evaluator, options=beyond)
 
     with pytest.raises(evaluators.TrialFailure, match=r"not a number|not numbers"):
         evaluator.evaluate(SUBSET, 0)

@@ -51,7 +51,7 @@ class Silent:
 
 engine = open_store(sys.argv[1])
 file = parse_study_file(find_study(engine, "s").file)
-run_trials(begin_session(engine, file, Path(), Hangs()), Silent())
+run_trials(begin_session(engine, file, Path.cwd(), Hangs()), Silent())
 """
 """A worker that hangs in its third trial."""
 

@@ -78,10 +78,11 @@ def test_migration_waits_and_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     pauses: list[float] = []
+    beside = connect(engine.url)
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
-        assert trial_rows(engine) == []  # nobody waits behind it
+        assert trial_rows(beside) == []  # nobody waits behind it
         if len(pauses) == 2:
             idle.rollback()
 
@@ -89,6 +90,7 @@ def test_migration_waits_and_goes_on(
     monkeypatch.setattr("storage.database.locks.time.sleep", pause)
     caplog.set_level(logging.WARNING, "layer-search")
     make_ready(engine)
+    beside.dispose()
 
     assert pauses == [1, 1]
     (line,) = caplog.messages

@@ -145,7 +145,6 @@ def test_any_other_error_is_not_repeated() -> None:
 
 
 IMPATIENT = {
-    "create_reader",  # a person waits for it
     "delete_study",
     "enqueue",  # its callers are patient, or people
     "release_host",
@@ -156,7 +155,7 @@ IMPATIENT = {
     "give_back_all",
     "depth_statuses",  # bars show the last counts instead
     "_require_writer",  # within a patient one
-    "upgrade",
+    "_exclusive",
 }
 """Functions with a transaction that do not wait out an outage, with the reason."""
 

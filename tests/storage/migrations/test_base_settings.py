@@ -17,7 +17,7 @@ BEFORE = {
         "evaluator": {"name": "retrieval", "query_prompt": "query: ", "document_prompt": ""},
     },
     "replayed": {"base": None, "evaluator": {"name": "table", "path": "x.csv"}},
-    "replayed with a base": {"base": BASE, "evaluator": {"name": "table", "path": "x.csv"}},
+    "replayed-with-a-base": {"base": BASE, "evaluator": {"name": "table", "path": "x.csv"}},
 }
 """Study files as release 0.4 stored them, by the name of their study."""
 
@@ -59,8 +59,8 @@ def test_what_was_left_unsaid_is_said(engine: Engine) -> None:
         },
         "evaluator": {"name": "retrieval"},
     }
-    assert {name: found[name] for name in ("replayed", "replayed with a base")} == {
-        name: BEFORE[name] for name in ("replayed", "replayed with a base")
+    assert {name: found[name] for name in ("replayed", "replayed-with-a-base")} == {
+        name: BEFORE[name] for name in ("replayed", "replayed-with-a-base")
     }
     assert find_study(engine, "cut").settings is None
 

@@ -196,7 +196,7 @@ def test_results_that_this_machine_keeps_are_listed_and_cleaned(
     assert (done.returncode, done.stderr) == (0, "")
     assert path.exists()
 
-    gone = Outbox("gone", 7).keep(held, Result(0.5))
+    gone = Outbox("0" * 32, 7).keep(held, Result(0.5))
     assert gone is not None
     (one, other) = read_json(run_command("outbox", "--json", "--store", store_url))
     assert (one["study"], one["state"], one["path"]) == ("s", "waiting", str(path))

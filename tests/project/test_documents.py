@@ -35,7 +35,7 @@ from tests.support.page_session import check_line, command_lines, parse_command,
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-LANGUAGES = {"sh", "python", "sql", "toml", "yaml", "json", "text", "math"}
+LANGUAGES = {"ini", "sh", "python", "sql", "toml", "yaml", "json", "text", "math"}
 GUIDES = [page for page in PAGES if page.name != "README.md"]
 
 
